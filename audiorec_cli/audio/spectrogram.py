@@ -1,0 +1,85 @@
+"""The log-mel spectrogram that the network hears."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft, signal, sparse
+
+# Slaney's mel scale: linear to 1 kHz, logarithmic above (Auditory Toolbox, 1998).
+LINEAR_HZ_PER_MEL = 200 / 3
+LOG_START_HZ = 1000.0
+LOG_STEP = np.log(6.4) / 27
+
+
+@dataclass(frozen=True)
+class SpectrogramSettings:
+    """How sound becomes a spectrogram; the defaults are [A]'s 599 frames x 128 mel bins.
+
+    sample_rate : Hz; n_fft, hop_length : samples; seconds : of the excerpt
+    compression : c in log(1 + c · mel), as in Dieleman & Schrauwen, ICASSP 2014
+    """
+
+    sample_rate: int = 22_050
+    n_fft: int = 2048
+    hop_length: int = 1102
+    n_mels: int = 128
+    seconds: float = 30.0
+    compression: float = 10_000.0
+
+    @property
+    def n_samples(self):
+        """Samples of an excerpt."""
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def n_frames(self):
+        """Frames of an excerpt, without padding at its ends."""
+        return 1 + (self.n_samples - self.n_fft) // self.hop_length
+
+
+def log_mel_spectrogram(samples, settings):
+    """The log-compressed mel spectrogram log(1 + c · mel magnitude) of a mono signal.
+
+    samples : (n,) float32 at settings.sample_rate, n >= settings.n_fft
+    Returns (n_mels, n_frames) float32, non-negative; frames are not padded or centred.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(samples, settings.n_fft)
+    windowed = frames[:: settings.hop_length] * _window(settings.n_fft)
+    magnitude = np.abs(fft.rfft(windowed, axis=1))
+    mel = mel_filterbank(settings) @ magnitude.T
+    return np.log1p(settings.compression * mel)
+
+
+@lru_cache
+def _window(n_fft):
+    return signal.get_window("hann", n_fft, fftbins=True).astype(np.float32)
+
+
+@lru_cache
+def mel_filterbank(settings):
+    """Triangular mel filters, each of unit area over Hz (Slaney).
+
+    Returns (n_mels, n_fft // 2 + 1) CSR float32, from 0 Hz to half the sample rate.
+    """
+    bins_hz = np.linspace(0, settings.sample_rate / 2, settings.n_fft // 2 + 1)
+    top_mel = _hz_to_mel(settings.sample_rate / 2)
+    edges_hz = _mel_to_hz(np.linspace(0, top_mel, settings.n_mels + 2))
+    lower, centre, upper = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    rising = (bins_hz - lower) / (centre - lower)
+    falling = (upper - bins_hz) / (upper - centre)
+    triangles = np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+    return sparse.csr_matrix(triangles.astype(np.float32))
+
+
+def _hz_to_mel(hz):
+    log_start_mel = LOG_START_HZ / LINEAR_HZ_PER_MEL
+    if hz < LOG_START_HZ:
+        return hz / LINEAR_HZ_PER_MEL
+    return log_start_mel + np.log(hz / LOG_START_HZ) / LOG_STEP
+
+
+def _mel_to_hz(mels):
+    log_start_mel = LOG_START_HZ / LINEAR_HZ_PER_MEL
+    logarithmic = LOG_START_HZ * np.exp(LOG_STEP * (mels - log_start_mel))
+    return np.where(mels < log_start_mel, mels * LINEAR_HZ_PER_MEL, logarithmic)

@@ -1,0 +1,67 @@
+"""The command `audiorec`: registers the commands and turns a failure into one line."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from audiorec_cli import __version__, console
+from audiorec_cli.commands.demo import demo
+from audiorec_cli.commands.factorize import factorize
+from audiorec_cli.commands.info import info
+from audiorec_cli.commands.mels import mels
+from audiorec_cli.commands.predict import predict
+from audiorec_cli.commands.similar import similar
+from audiorec_cli.commands.top_activations import top_activations
+from audiorec_cli.commands.train import train
+from audiorec_cli.errors import AudiorecError, ExitStatus
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (mels, factorize, train, predict, similar, top_activations, info, demo):
+    app.command(name=command.__name__.replace("_", "-"))(command)
+
+
+def _print_version(wanted: bool):
+    if wanted:
+        print(f"audiorec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def audiorec(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+):
+    """Recommend music from its sound.
+
+    mels + factorize → train → predict → similar, top-activations: each command hands an HDF5
+    file to the next, and files that are not named are found in the current folder by what they
+    are. Begin with: audiorec mels ./audio
+    """
+
+
+def main(argv=None):
+    """Run the command line `argv` (without the program's name) and return its exit status."""
+    try:
+        app(args=argv, prog_name="audiorec")
+    except AudiorecError as failure:
+        console.error(failure)
+        return ExitStatus.FAILED
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except SystemExit as end:
+        return end.code or ExitStatus.DONE
+    return ExitStatus.DONE
+
+
+def run():
+    """The entry point of the console command."""
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""audiorec predict: factors for every track, from its sound."""
+
+import functools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.options import BatchSize, CheckpointFile, Device, DeviceOption, MelsFile, found
+
+
+def predict(
+    mels: MelsFile = None,
+    checkpoint: CheckpointFile = None,
+    out: Annotated[Path, typer.Option(help="Predictions file to write.")] = Path("predictions.h5"),
+    batch_size: BatchSize = 32,
+    device: DeviceOption = Device.auto,
+):
+    """Predict the latent factors of every track of a mels file, heard or not, from its sound."""
+    write_predictions(
+        mels=found("mels", mels),
+        checkpoint=found("checkpoint", checkpoint),
+        out=out,
+        batch_size=batch_size,
+        device=device,
+    )
+
+
+def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.auto):
+    """Predict the tracks of the mels file with the checkpoint and write them to `out`."""
+    from audiorec_cli import files
+    from audiorec_cli.convnet import inference, training
+    from audiorec_cli.records import Predictions
+
+    files.require_writable(out, "predictions")
+    library, trained = files.load_mels(mels), files.load_checkpoint(checkpoint)
+    network = inference.network_of(trained, training.pick_device(device.value))
+    n_excerpts = len(library.excerpt_track)
+    with console.progress("predict", total=n_excerpts, unit="excerpts") as advance:
+        factors = inference.predict_factors(
+            network,
+            functools.partial(files.MelsReader, mels),
+            library.excerpt_track,
+            len(library.tracks),
+            batch_size=batch_size,
+            on_batch=advance,
+        )
+    predictions = Predictions(
+        tracks=library.tracks,
+        predicted_factors=factors,
+        fingerprint=trained.fingerprint,
+        audio_folder=library.audio_folder,
+        params={"mels": str(mels), "checkpoint": str(checkpoint)},
+    )
+    files.save_predictions(out, predictions)
+    console.note(f"{out}: factors of {len(library.tracks)} tracks")

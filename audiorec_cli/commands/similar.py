@@ -1,0 +1,141 @@
+"""audiorec similar: what sounds as if the same people would like it."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import Json, PredictionsFile, found
+
+COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
+
+
+def similar(
+    queries: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERY…", help='A title, "artist - title", path or track_id, nearly right.'
+        ),
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, help="Tracks to list.")] = 10,
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", help="Playlist to write, .m3u8; - writes it to stdout."),
+    ] = None,
+    pick: Annotated[
+        int | None, typer.Option(min=1, help="Which of the numbered candidates is meant.")
+    ] = None,
+    predictions: PredictionsFile = None,
+    as_json: Json = False,
+):
+    """List the tracks whose predicted factors are nearest to a track's, that track first.
+
+    Several queries give what is near to all of them together. Without a predictions file it
+    is made from the checkpoint and the mels file in this folder.
+    """
+    from audiorec_cli import files
+
+    if out is not None:
+        _check_playlist(out)
+    path = predictions or _found_or_made()
+    predicted = files.load_predictions(path)
+    _warn_if_outdated(path, predicted)
+    asked = list(dict.fromkeys(_row_of(query, predicted.tracks, pick) for query in queries))
+    _print_or_write(_ranked(asked, predicted.predicted_factors, k), predicted, out, as_json)
+
+
+def _ranked(asked, factors, k):
+    """The rows asked for and then those nearest to all of them: k pairs of (row, cosine)."""
+    from audiorec_cli.retrieval.neighbors import cosines, nearest
+
+    together = factors[asked].mean(axis=0)
+    rows, scores = nearest(together, factors, k + len(asked))
+    others = [pair for pair in zip(rows, scores, strict=True) if pair[0] not in asked]
+    return [*zip(asked, cosines(together, factors[asked]), strict=True), *others][:k]
+
+
+def _check_playlist(out):
+    from audiorec_cli.output.playlists import SUFFIXES
+
+    if out == "-":
+        return
+    if Path(out).suffix.lower() not in SUFFIXES:
+        raise AudiorecError(f"{out}: no known playlist format: end its name in {SUFFIXES[0]}")
+    if not Path(out).absolute().parent.is_dir():
+        raise AudiorecError(f"{Path(out).parent}: no such folder to write {out} in: make it first")
+
+
+def _found_or_made():
+    """The predictions file in this folder, made now where there is only what it is made from."""
+    from audiorec_cli import files
+
+    made = files.find_all("predictions")
+    if made or not (files.find_all("mels") and files.find_all("checkpoint")):
+        return found("predictions", None)
+    from audiorec_cli.commands.predict import write_predictions
+
+    console.note("no predictions yet: making them")
+    out = Path(files.MADE_BY["predictions"].default_name)
+    write_predictions(mels=found("mels", None), checkpoint=found("checkpoint", None), out=out)
+    return out
+
+
+def _warn_if_outdated(path, predicted):
+    from audiorec_cli import files
+
+    checkpoint = predicted.params.get("checkpoint")
+    if not isinstance(checkpoint, str) or files.kind_of(checkpoint) != "checkpoint":
+        return
+    if files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint:
+        console.note(
+            f"{path} was not made from {checkpoint} as it is now: make it again with "
+            "'audiorec predict'"
+        )
+
+
+def _row_of(query, tracks, pick):
+    """The row of the track that a query means; where it is not clear the candidates are shown."""
+    from audiorec_cli.retrieval.lookup import find_tracks
+
+    rows = find_tracks(query, tracks)
+    if not rows:
+        raise AudiorecError(f'no track is called anything like "{query}": check the spelling')
+    if pick is not None and pick <= len(rows):
+        return rows[pick - 1]
+    if len(rows) == 1:
+        return rows[0]
+    for number, row in enumerate(rows, start=1):
+        console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
+    raise AudiorecError(
+        f'"{query}" may mean any of these {len(rows)} tracks: '
+        f"give its number with --pick, or more of its name"
+    )
+
+
+def _print_or_write(ranked, predicted, out, as_json):
+    from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
+
+    tracks = predicted.tracks
+    if out is not None:
+        entries = [
+            Entry(
+                os.path.join(predicted.audio_folder, tracks.path[row]),
+                tracks.artist[row],
+                tracks.title[row],
+                float(tracks.duration_s[row]),
+            )
+            for row, _ in ranked
+        ]
+        write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
+    if out == "-":
+        return
+    if out is not None:
+        console.note(f"{out}: {len(ranked)} tracks")
+    rows = [
+        (rank, float(score), *(getattr(tracks, column)[row] for column in COLUMNS[2:]))
+        for rank, (row, score) in enumerate(ranked, start=1)
+    ]
+    console.print_table(COLUMNS, rows, as_json=as_json)

@@ -1,0 +1,196 @@
+"""audiorec top-activations: what a filter hears, as playlists."""
+
+import functools
+import itertools
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import (
+    BatchSize,
+    CheckpointFile,
+    Device,
+    DeviceOption,
+    Json,
+    MelsFile,
+    found,
+)
+
+COLUMNS = ("filter", "rank", "activation", "second", "artist", "title", "track_id", "path")
+FILTERS_SHOWN = 5
+
+
+class By(StrEnum):
+    """How a filter's activation over time becomes one number."""
+
+    max = "max"
+    mean = "mean"
+
+
+def top_activations(
+    layer: Annotated[
+        str, typer.Option(help="conv1, conv2 … or dense1, dense2 …; the last one is the default.")
+    ] = "",
+    filters: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--filter",
+            min=0,
+            help="Filter, from 0; may be repeated.",
+            show_default="most selective",
+        ),
+    ] = None,
+    by: Annotated[By, typer.Option(help="Rank by the maximum or the mean over time.")] = By.max,
+    k: Annotated[int, typer.Option("-k", min=1, help="Tracks a filter.")] = 10,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", help="Folder to write one .m3u8 playlist a filter to."),
+    ] = None,
+    checkpoint: CheckpointFile = None,
+    mels: MelsFile = None,
+    batch_size: BatchSize = 32,
+    device: DeviceOption = Device.auto,
+    as_json: Json = False,
+):
+    """List the test tracks that make a filter of the network fire most, and the second they do.
+
+    Test tracks are those that neither training nor validation saw. In a conv layer the second is
+    the middle of what the filter hears; in a dense layer it is the moment that, were the whole
+    excerpt to sound like it, would make the unit fire most.
+    """
+    from audiorec_cli import files
+    from audiorec_cli.convnet import inference, training
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise AudiorecError(f"{out} is a file: name a folder for the playlists")
+    torch_device = training.pick_device(device.value)
+    trained = files.load_checkpoint(found("checkpoint", checkpoint))
+    network = inference.network_of(trained, torch_device)
+    layer = _checked_layer(network.settings, layer, filters)
+    path = found("mels", mels)
+    library = files.load_mels(path)
+    excerpts = _test_excerpts(library, trained.split)
+    top = _rank(network, path, library, excerpts, layer, by, k, batch_size)
+    shown = filters if filters else _most_selective(top, layer)
+    rows = [row for i in shown for row in _rows(i, top, library, excerpts, network, layer, k)]
+    if out is not None:
+        _write_playlists(out, rows, library, layer)
+    console.print_table(
+        COLUMNS, [_printed(row, library) for row in rows], as_json=as_json, section="filter"
+    )
+
+
+class Row(NamedTuple):
+    """One line of a filter's list; track is a row of the library, second of the track."""
+
+    filter: int
+    rank: int
+    activation: float
+    second: float
+    track: int
+
+
+def _checked_layer(settings, layer, filters):
+    layer = layer or settings.layers[-1]
+    if layer not in settings.layers:
+        raise AudiorecError(f"no layer {layer!r}: this network has {', '.join(settings.layers)}")
+    n_filters = dict(
+        zip(settings.layers, (*settings.conv_channels, *settings.dense_units), strict=True)
+    )[layer]
+    if filters and max(filters) >= n_filters:
+        raise AudiorecError(f"no filter {max(filters)}: {layer} has 0 to {n_filters - 1}")
+    return layer
+
+
+def _test_excerpts(library, split):
+    """Rows of the excerpts of every track that neither training nor validation saw."""
+    seen = {*split["train"], *split["validation"]}
+    is_test = np.array([track_id not in seen for track_id in library.tracks.track_id], dtype=bool)
+    excerpts = np.flatnonzero(is_test[library.excerpt_track])
+    if not len(excerpts):
+        raise AudiorecError(
+            "the network was trained on every track of this mels file: name another with --mels"
+        )
+    console.note(f"{is_test.sum()} test tracks of {len(library.tracks)}")
+    return excerpts
+
+
+def _rank(network, path, library, excerpts, layer, by, k, batch_size):
+    from audiorec_cli import files
+    from audiorec_cli.convnet.activations import top_excerpts
+
+    # a track is listed once, so its other excerpts must not crowd others out
+    excerpts_a_track = int(np.bincount(library.excerpt_track).max())
+    with console.progress("top-activations", total=len(excerpts), unit="excerpts") as advance:
+        return top_excerpts(
+            network,
+            functools.partial(files.MelsReader, path),
+            excerpts,
+            layer=layer,
+            by=by.value,
+            k=k * excerpts_a_track,
+            batch_size=batch_size,
+            on_batch=advance,
+        )
+
+
+def _most_selective(top, layer):
+    order = np.argsort(-top.selectivity, kind="stable")[:FILTERS_SHOWN]
+    console.note(
+        f"{layer} has {len(top.selectivity)} filters, here are the {len(order)} that pick out "
+        "their tracks most sharply; --filter N shows another"
+    )
+    return [int(i) for i in order]
+
+
+def _rows(filter_, top, library, excerpts, network, layer, k):
+    from audiorec_cli.convnet.activations import second_of_frame
+
+    rows, listed = [], set()
+    grid = {n: library.params[n] for n in ("hop_length", "n_fft", "sample_rate")}
+    for index, value, frame in zip(
+        top.excerpts[filter_], top.values[filter_], top.frames[filter_], strict=True
+    ):
+        excerpt = excerpts[index]
+        track = int(library.excerpt_track[excerpt])
+        if track in listed or len(rows) == k:
+            continue
+        listed.add(track)
+        second = second_of_frame(network.settings, layer, int(frame), **grid)
+        second = min(
+            float(library.start_s[excerpt] + second), float(library.tracks.duration_s[track])
+        )
+        rows.append(Row(filter_, len(rows) + 1, float(value), second, track))
+    return rows
+
+
+def _printed(row, library):
+    named = (getattr(library.tracks, column)[row.track] for column in COLUMNS[4:])
+    return (row.filter, row.rank, row.activation, row.second, *named)
+
+
+def _write_playlists(folder, rows, library, layer):
+    from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tracks = library.tracks
+    for filter_, listed in itertools.groupby(rows, key=lambda row: row.filter):
+        entries = [
+            Entry(
+                os.path.join(library.audio_folder, tracks.path[row.track]),
+                tracks.artist[row.track],
+                tracks.title[row.track],
+                float(tracks.duration_s[row.track]),
+                start_s=row.second,
+            )
+            for row in listed
+        ]
+        name = f"{layer}-filter-{filter_}"
+        write_playlist(m3u8(entries, title=name), folder / f"{name}.m3u8")
+    console.note(f"{folder}: playlists written")

@@ -1,0 +1,1 @@
+"""The convolutional network: architecture, loading, training, inference, activations."""

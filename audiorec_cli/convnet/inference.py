@@ -1,0 +1,42 @@
+"""Predicted factors, and a network rebuilt from its checkpoint."""
+
+import numpy as np
+import torch
+
+from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
+from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.training import load_weights
+
+
+def network_of(checkpoint, device):
+    """The trained network of a Checkpoint, on a torch device, ready to predict."""
+    network = Network(
+        NetworkSettings(**checkpoint.settings["network"]),
+        mel_mean=checkpoint.mel_mean,
+        mel_deviation=checkpoint.mel_deviation,
+    )
+    load_weights(network, checkpoint.weights)
+    return network.to(device).eval()
+
+
+@torch.inference_mode()
+def predict_factors(network, open_reader, excerpt_track, n_tracks, *, batch_size, on_batch):
+    """Predict the factors of every track, averaged over its excerpts.
+
+    open_reader : as in Excerpts; excerpt_track : (n_excerpts,) row of each excerpt's track
+    on_batch : called with the number of excerpts of each batch
+    Returns (n_tracks, n_factors) float32 of unit norm. Raises ValueError for a track without an
+    excerpt.
+    """
+    device = network.output.weight.device
+    totals = np.zeros((n_tracks, network.settings.n_factors))
+    loader = Loader(Excerpts(open_reader, np.arange(len(excerpt_track))), batch_size=batch_size)
+    with closing_loaders(loader):
+        for mels, rows in loader.epoch(0):
+            predicted = network(mels.to(device)).cpu().numpy()
+            np.add.at(totals, excerpt_track[rows.numpy()], predicted)
+            on_batch(len(rows))
+    norm = np.linalg.norm(totals, axis=1, keepdims=True)
+    if not norm.all():
+        raise ValueError("a track has no excerpt, or no direction in the factor space")
+    return (totals / norm).astype(np.float32)

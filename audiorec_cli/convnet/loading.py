@@ -1,0 +1,130 @@
+"""Loading spectrograms in a process of its own, the next batch while this one trains [A]."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+
+class Excerpts(Dataset):
+    """Excerpts of a mels file, each with its target, cropped at random where asked.
+
+    open_reader : makes a context manager whose read(row) gives (n_mels, n_frames) float16. It is
+        called in the loader's process, for an open HDF5 file survives no fork, and is pickled.
+    rows : (n,) rows of the excerpts; targets : (n, n_factors) float32, None for no targets
+    crop_frames : length of the random crop, None for the whole excerpt
+    """
+
+    def __init__(self, open_reader, rows, *, targets=None, crop_frames=None, seed=0):
+        self.open_reader = open_reader
+        self.rows = np.asarray(rows)
+        self.targets = targets
+        self.crop_frames = crop_frames
+        self.seed = seed
+        self._reader = None
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, key):
+        """Excerpt `key` = (epoch, index), and its target or its index where there are none.
+
+        The crop depends on the seed, the epoch and the index alone, so that training can go on
+        from any epoch exactly as if it had never stopped.
+        """
+        epoch, index = key
+        if self._reader is None:
+            self._reader = self.open_reader()
+        mel = self._reader.read(int(self.rows[index]))
+        if self.crop_frames is not None:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            start = rng.integers(mel.shape[1] - self.crop_frames + 1)
+            mel = mel[:, start : start + self.crop_frames]
+        target = index if self.targets is None else self.targets[index]
+        return torch.from_numpy(np.ascontiguousarray(mel)), torch.as_tensor(target)
+
+
+class EpochSampler:
+    """The order in which an epoch visits the excerpts: shuffled by seed and epoch, or as they lie.
+
+    Set `epoch` before each pass.
+    """
+
+    def __init__(self, n, *, shuffle, seed=0):
+        self.n, self.shuffle, self.seed, self.epoch = n, shuffle, seed, 0
+
+    def __len__(self):
+        return self.n
+
+    def __iter__(self):
+        order = np.arange(self.n)
+        if self.shuffle:
+            np.random.default_rng((self.seed, self.epoch)).shuffle(order)
+        return iter([(self.epoch, int(index)) for index in order])
+
+
+class Loader:
+    """Batches of excerpts, loaded ahead in one background process that lasts for all epochs."""
+
+    def __init__(self, excerpts, *, batch_size, shuffle=False, drop_last=False, pin_memory=False):
+        self.excerpts = excerpts
+        self._sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
+        self._batches = DataLoader(
+            excerpts,
+            batch_size=batch_size,
+            sampler=self._sampler,
+            drop_last=drop_last,
+            pin_memory=pin_memory,
+            num_workers=1,
+            multiprocessing_context="spawn",
+            persistent_workers=True,
+            prefetch_factor=4,
+            # of its own, so that starting a loader leaves the random numbers of dropout alone
+            generator=torch.Generator(),
+        )
+
+    def __len__(self):
+        """Batches in an epoch."""
+        return len(self._batches)
+
+    def epoch(self, epoch):
+        """Yield (mels (batch, n_mels, n_frames) float16, targets or indices) through one epoch."""
+        self._sampler.epoch = epoch
+        yield from self._batches
+
+    def close(self):
+        """Stop the background process."""
+        iterator = self._batches._iterator
+        if iterator is not None:
+            iterator._shutdown_workers()
+
+
+@contextmanager
+def closing_loaders(*loaders):
+    """Stop the loaders' processes at the end, whatever happens."""
+    try:
+        yield
+    finally:
+        for loader in loaders:
+            loader.close()
+
+
+def mel_statistics(open_reader, rows):
+    """Mean and standard deviation of each mel bin over all frames of the excerpts `rows`.
+
+    Returns two (n_mels,) float32 arrays; a bin that never changes has the deviation 1.
+    """
+    with open_reader() as reader:
+        sums = [_moments(reader.read(int(row))) for row in rows]
+    n_frames, total, squares = (sum(part) for part in zip(*sums, strict=True))
+    mean = total / n_frames
+    variance = np.maximum(squares / n_frames - mean**2, 0)
+    deviation = np.sqrt(variance)
+    deviation[deviation < 1e-4] = 1
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def _moments(mel):
+    mel = mel.astype(np.float64)
+    return mel.shape[1], mel.sum(axis=1), (mel**2).sum(axis=1)

@@ -1,0 +1,34 @@
+"""Reading and writing every file: the only package that knows HDF5."""
+
+from audiorec_cli.files.finding import checkpoint_fingerprint, describe, find, find_all
+from audiorec_cli.files.mels import MelsReader, MelsWriter, load_mels
+from audiorec_cli.files.reading import kind_of
+from audiorec_cli.files.schema import MADE_BY
+from audiorec_cli.files.whole import (
+    load_checkpoint,
+    load_factors,
+    load_predictions,
+    save_checkpoint,
+    save_factors,
+    save_predictions,
+)
+from audiorec_cli.files.writing import require_writable
+
+__all__ = [
+    "MADE_BY",
+    "MelsReader",
+    "MelsWriter",
+    "checkpoint_fingerprint",
+    "describe",
+    "find",
+    "find_all",
+    "kind_of",
+    "load_checkpoint",
+    "load_factors",
+    "load_mels",
+    "load_predictions",
+    "require_writable",
+    "save_checkpoint",
+    "save_factors",
+    "save_predictions",
+]

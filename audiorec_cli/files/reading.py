@@ -1,0 +1,201 @@
+"""Opening what a user hands in, which may be damaged or hostile.
+
+`opened` holds a file against SCHEMA before anything is read from it: no links, no external
+storage, no virtual datasets, no filters, no types, shapes or sizes but those written there.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from audiorec_cli import __version__
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files.schema import MADE_BY, SCHEMA, SCHEMA_VERSION, TEXT, field_of
+
+# Strings are read a few at a time, so that a forged file cannot ask for more than it holds.
+STRINGS_AT_A_TIME = 256
+
+
+def kind_of(path):
+    """The kind of the file at `path`, "" where it is none of audiorec's."""
+    path = Path(path)
+    if not path.is_file():
+        return ""
+    try:
+        with h5py.File(path, "r") as file:
+            kind = attribute(file, "kind")
+    except OSError:
+        return ""
+    return kind if kind in MADE_BY else ""
+
+
+def open_checked(path, kind, mode="r"):
+    """The checked HDF5 file of this kind at `path`, for the caller to close."""
+    path = Path(path)
+    if not path.is_file():
+        raise AudiorecError(f"{path}: no such file: {_remedy(kind)}")
+    try:
+        file = h5py.File(path, mode)
+    except BlockingIOError as error:
+        raise AudiorecError(_who_locks(path)) from error
+    except PermissionError as error:
+        raise AudiorecError(f"{path}: no permission to open it: check its owner") from error
+    except OSError as error:
+        raise AudiorecError(
+            f"{path} is no HDF5 file, or truncated or damaged: {_remedy(kind)}"
+        ) from error
+    try:
+        with refusing_damage(path, kind):
+            _check_kind(file, path, kind)
+            _check_datasets(file, kind, os.path.getsize(path))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextlib.contextmanager
+def opened(path, kind):
+    """Read a checked file of this kind; whatever does not fit in it is an AudiorecError."""
+    with open_checked(path, kind) as file, refusing_damage(path, kind):
+        yield file
+
+
+@contextlib.contextmanager
+def refusing_damage(path, kind):
+    """Turn what a damaged file makes HDF5, and the records, raise into one line."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError, KeyError, RuntimeError) as error:
+        raise AudiorecError(f"{path} is damaged: {_one_line(error)}: {_remedy(kind)}") from error
+
+
+def _remedy(kind):
+    return f"make {kind} with '{MADE_BY[kind].command}'"
+
+
+def _one_line(error):
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _check_kind(file, path, kind):
+    found = attribute(file, "kind")
+    if found != kind:
+        held = f"holds {found}" if found in MADE_BY else "is not a file of audiorec"
+        raise AudiorecError(f"{path} {held}, not {kind}: {_remedy(kind)}")
+    version = file.attrs.get("schema_version")
+    if not isinstance(version, np.integer) or version != SCHEMA_VERSION:
+        raise AudiorecError(
+            f"{path} has schema version {version} and audiorec {__version__} reads version "
+            f"{SCHEMA_VERSION}: upgrade audiorec, or {_remedy(kind)}"
+        )
+
+
+def attribute(file, name):
+    """A text attribute of the root, "" where there is no such text."""
+    if name not in file.attrs or file.attrs.get_id(name).shape != ():
+        return ""
+    value = file.attrs[name]
+    return value if isinstance(value, str) else ""
+
+
+def _check_datasets(file, kind, file_size):
+    """Hold every object of the file against the schema; ValueError names the first misfit."""
+    found = dict(_walk(file))
+    missing = [name for name in SCHEMA[kind] if not name.endswith("*") and name not in found]
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    lengths, stored = {}, 0
+    for name, dataset in found.items():
+        field = field_of(kind, name)
+        if field is None:
+            raise ValueError(f"{name} does not belong there")
+        _check_dataset(name, dataset, field, lengths)
+        stored += dataset.id.get_storage_size()
+    if stored > file_size:
+        raise ValueError("it claims more data than it holds")
+
+
+def _walk(group, prefix=""):
+    """Every dataset below `group` by name; hard links only, so nothing leads out of the file."""
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{prefix}{name} is a link, which is refused")
+        member = group[name]
+        if isinstance(member, h5py.Dataset):
+            yield prefix + name, member
+        elif isinstance(member, h5py.Group) and not prefix:
+            yield from _walk(member, f"{name}/")
+        else:
+            raise ValueError(f"{prefix}{name} does not belong there")
+
+
+def _check_dataset(name, dataset, field, lengths):
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"{name} keeps its data in another file, which is refused")
+    if dataset.id.get_create_plist().get_nfilters():
+        raise ValueError(f"{name} is compressed, which no file of audiorec is")
+    if dtype_name(dataset) != field.dtype:
+        raise ValueError(f"{name} is {dtype_name(dataset)}, not {field.dtype}")
+    if field.shape != ("*",):
+        if dataset.ndim != len(field.shape):
+            raise ValueError(f"{name} has the shape {dataset.shape}")
+        for letter, length in zip(field.shape, dataset.shape, strict=True):
+            if lengths.setdefault(letter, length if isinstance(letter, str) else letter) != length:
+                raise ValueError(f"{name} has the shape {dataset.shape}, which does not fit")
+    if dataset.id.get_storage_size() < dataset.size * dataset.id.get_type().get_size():
+        raise ValueError(f"{name} has rows that were never written")
+
+
+def dtype_name(dataset):
+    info = h5py.check_string_dtype(dataset.dtype)
+    if info is not None:
+        return TEXT if info.length is None else "fixed text"
+    return dataset.dtype.name
+
+
+def _who_locks(path):
+    """One line that says which process holds the file open, where the system tells."""
+    inode, holder = os.stat(path).st_ino, "another program"
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/locks").read_text().splitlines():
+            columns = line.split()
+            if len(columns) > 5 and columns[5].endswith(f":{inode}"):
+                holder = f"process {columns[4]}"
+    return f"{path} is in use by {holder}: wait until it has finished, or name another file"
+
+
+def _texts(dataset, file_size):
+    texts, read = [], 0
+    for start in range(0, len(dataset), STRINGS_AT_A_TIME):
+        block = dataset[start : start + STRINGS_AT_A_TIME]
+        read += sum(map(len, block))
+        if read > file_size:
+            raise ValueError(f"{dataset.name} claims more text than the file holds")
+        texts += [text.decode(TEXT, "surrogateescape") for text in block]
+    return texts
+
+
+def read(file, name):
+    """The whole dataset `name`: an array, or a list of texts."""
+    dataset = file[name]
+    if dtype_name(dataset) == TEXT:
+        return _texts(dataset, os.path.getsize(file.filename))
+    return dataset[()]
+
+
+def read_group(file, group):
+    """The datasets below `group` by their names; HDF5 keeps no group that holds nothing."""
+    return {name: read(file, f"{group}/{name}") for name in file.get(group, ())}
+
+
+def params(file):
+    """The settings that the file was made with."""
+    settings = json.loads(attribute(file, "params") or "{}")
+    if not isinstance(settings, dict):
+        raise ValueError("its settings are not a JSON object")
+    return settings

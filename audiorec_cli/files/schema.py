@@ -1,0 +1,86 @@
+"""The one schema: every kind of file, its datasets and its attributes."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from audiorec_cli.records import N_FRAMES, N_MELS, Checkpoint, LoggedTracks
+
+SCHEMA_VERSION = 1
+TEXT = "utf-8"
+
+
+class Maker(NamedTuple):
+    """The command that makes a kind of file, and the name it has unless another is given."""
+
+    command: str
+    default_name: str
+
+
+MADE_BY = {
+    "mels": Maker("audiorec mels AUDIO", "mels.h5"),
+    "factors": Maker("audiorec factorize LOG", "factors.h5"),
+    "checkpoint": Maker("audiorec train", "model.h5"),
+    "predictions": Maker("audiorec predict", "predictions.h5"),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A dataset of the schema: its type and its shape, where equal letters are equal numbers."""
+
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+_TRACKS = {
+    **{f"tracks/{c}": Field(TEXT, ("n",)) for c in ("track_id", "path", "title", "artist")},
+    "tracks/album": Field(TEXT, ("n",)),
+    "tracks/duration_s": Field("float64", ("n",)),
+    "tracks/size": Field("int64", ("n",)),
+    "tracks/mtime_ns": Field("int64", ("n",)),
+    "tracks/isrc": Field(TEXT, ("n",)),
+    "tracks/mbid": Field(TEXT, ("n",)),
+}
+
+# A name that ends in * stands for any name there, a shape of ("*",) for any shape.
+SCHEMA = {
+    "mels": {
+        **_TRACKS,
+        "excerpts/track": Field("int64", ("e",)),
+        "excerpts/start_s": Field("float64", ("e",)),
+        "mels": Field("float16", ("e", N_MELS, N_FRAMES)),
+        "failures/path": Field(TEXT, ("b",)),
+        "failures/reason": Field(TEXT, ("b",)),
+    },
+    "factors": {
+        **{f"tracks/{c}": Field(TEXT, ("n",)) for c in LoggedTracks.columns()[:5]},
+        "tracks/plays": Field("float64", ("n",)),
+        "tracks/listeners": Field("int64", ("n",)),
+        "tracks/norm": Field("float32", ("n",)),
+        "track_factors": Field("float32", ("n", "f")),
+        "users/user_id": Field(TEXT, ("m",)),
+        "user_factors": Field("float32", ("m", "f")),
+        "plays/data": Field("float32", ("p",)),
+        "plays/indices": Field("int32", ("p",)),
+        "plays/indptr": Field("int64", ("q",)),
+    },
+    "checkpoint": {
+        "weights/*": Field("float32", ("*",)),
+        "latest_weights/*": Field("float32", ("*",)),
+        "optimizer/*": Field("float32", ("*",)),
+        "mel_mean": Field("float32", ("b",)),
+        "mel_deviation": Field("float32", ("b",)),
+        **{f"history/{c}": Field("float64", ("k",)) for c in Checkpoint.HISTORY},
+        **{f"split/{part}": Field(TEXT, (part,)) for part in Checkpoint.SPLIT},
+    },
+    "predictions": {**_TRACKS, "predicted_factors": Field("float32", ("n", "f"))},
+}
+
+# Root attributes, all text but the version; audio_folder and fingerprint where they have a sense.
+ATTRIBUTES = ("kind", "schema_version", "created_by", "params", "audio_folder", "fingerprint")
+
+
+def field_of(kind, name):
+    """The schema's Field for the dataset `name` of a file of `kind`; None where it has none."""
+    schema = SCHEMA[kind]
+    return schema.get(name) or schema.get(f"{name.split('/')[0]}/*")

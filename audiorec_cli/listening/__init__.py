@@ -1,0 +1,1 @@
+"""Listening logs to latent factors: reading logs, factorization."""

@@ -1,0 +1,211 @@
+"""Listening logs to Plays: CSV and TSV with a header, or Taste Profile triplets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from scipy.sparse import csr_matrix
+
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.records import LoggedTracks, Plays
+
+# Names that a column goes by, most specific first. A track has an id, or a title and an artist;
+# a log without either lists artists, and then these are its items.
+COLUMN_NAMES = {
+    "user": ("user_id", "userid", "user", "user_name", "username", "listener", "listener_id"),
+    "track": ("track_id", "trackid", "song_id", "songid", "song", "item_id", "item", "track_uri"),
+    "title": ("title", "track_name", "track_title", "song_title", "song_name", "track", "name"),
+    "artist": ("artist", "artist_name", "artistname", "artists", "creator"),
+    "plays": ("plays", "play_count", "playcount", "listen_count", "listens", "count", "n_plays"),
+    "isrc": ("isrc",),
+    "mbid": ("recording_mbid", "track_mbid", "mbid", "musicbrainz_trackid"),
+}
+TRIPLETS = ("user", "track", "plays")
+MAX_BROKEN_SHARE = 0.01
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """Which columns of a log say what, where its header does not tell.
+
+    user_column, track_column, plays_column : names in the header, None to find them
+    group_by : a column whose value stands for the listener, such as a session or a playlist
+    """
+
+    user_column: str | None = None
+    track_column: str | None = None
+    plays_column: str | None = None
+    group_by: str | None = None
+
+
+@dataclass(frozen=True)
+class LogReading:
+    """What reading a log gave.
+
+    items : "tracks", or "artists" where the log knows no tracks; broken_rows : number left out
+    """
+
+    plays: Plays
+    items: str
+    broken_rows: int
+
+
+def read_log(path, settings):
+    """Read a listening log, adding up the plays of each listener and track.
+
+    Rows without a listener, a track or a positive number of plays are left out and counted.
+    Users and tracks come in the order of their ids, whatever the order of the rows.
+    Returns a LogReading. Raises AudiorecError.
+    """
+    table, columns = _scan(Path(path), settings)
+    try:
+        rows, good = _add_up(table, columns)
+    except pl.exceptions.PolarsError as error:
+        raise AudiorecError(
+            f"{path}: not readable as a table: {str(error).splitlines()[0]}: save it as CSV or TSV "
+            "in UTF-8 with a header line"
+        ) from error
+    broken = rows - int(good["rows"].sum() or 0)
+    if not len(good):
+        raise AudiorecError(f"{path} holds no row with a listener, a track and its plays: {REMEDY}")
+    if broken > MAX_BROKEN_SHARE * rows:
+        raise AudiorecError(f"{path}: {broken} of {rows} rows are broken: {REMEDY}")
+    items = "artists" if "track" not in columns and "title" not in columns else "tracks"
+    return LogReading(_to_plays(good), items, broken)
+
+
+REMEDY = "name its columns with --user-column, --track-column and --plays-column"
+
+
+def _scan(path, settings):
+    """The log as a lazy table of text, and the names of its columns by what they say."""
+    if not path.is_file():
+        raise AudiorecError(f"{path}: no such file: name a listening log")
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        first_line = file.readline(65_536).rstrip("\r\n")
+    if not first_line.strip():
+        raise AudiorecError(f"{path} is empty: name a listening log")
+    separator = max("\t;,", key=first_line.count)
+    fields = first_line.split(separator)
+    is_triplets = separator == "\t" and len(fields) == 3 and fields[2].isdigit()
+    table = pl.scan_csv(
+        path,
+        separator=separator,
+        has_header=not is_triplets,
+        new_columns=list(TRIPLETS) if is_triplets else None,
+        # tab-separated logs do not quote, and titles hold single quotation marks
+        quote_char=None if separator == "\t" else '"',
+        infer_schema=False,
+        encoding="utf8-lossy",
+        truncate_ragged_lines=True,
+    )
+    header = list(TRIPLETS) if is_triplets else _header(table, path)
+    columns = dict(zip(TRIPLETS, TRIPLETS, strict=True)) if is_triplets else None
+    return table, columns or _find_columns(path, header, settings)
+
+
+def _header(table, path):
+    try:
+        return table.collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        raise AudiorecError(f"{path}: not readable as a table: {error}") from error
+
+
+def _find_columns(path, header, settings):
+    """Which column of the header says what. AudiorecError where one that is needed is missing."""
+    by_plain_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
+    chosen = {
+        "user": settings.group_by or settings.user_column,
+        "track": settings.track_column,
+        "plays": settings.plays_column,
+    }
+    columns = {}
+    for meaning, names in COLUMN_NAMES.items():
+        if chosen.get(meaning):
+            if chosen[meaning] not in header:
+                raise AudiorecError(
+                    f"{path} has no column {chosen[meaning]!r}: it has {', '.join(header)}"
+                )
+            columns[meaning] = chosen[meaning]
+        else:
+            name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
+            if name is not None and name not in columns.values():
+                columns[meaning] = name
+    for meaning in ("user", "track"):
+        if meaning not in columns and not (meaning == "track" and {"title", "artist"} & {*columns}):
+            raise AudiorecError(
+                f"{path} has no column for the {meaning}: it has {', '.join(header)}: {REMEDY}"
+            )
+    return columns
+
+
+def _add_up(table, columns):
+    """The number of rows, and one row for each listener and track with its plays added up."""
+    text = {
+        meaning: (
+            pl.col(columns[meaning]).str.strip_chars().fill_null("")
+            if meaning in columns
+            else pl.lit("")
+        )
+        for meaning in ("user", "track", "title", "artist", "isrc", "mbid")
+    }
+    plays = pl.col(columns["plays"]).cast(pl.Float64, strict=False) if "plays" in columns else 1.0
+    named = table.select(**text, plays=plays if "plays" in columns else pl.lit(1.0)).with_columns(
+        track=_track_id()
+    )
+    good = named.filter(
+        (pl.col("user") != "")
+        & (pl.col("track") != "")
+        & pl.col("plays").is_finite()
+        & (pl.col("plays") > 0)
+    )
+    added = good.group_by("user", "track").agg(
+        pl.col("plays").sum(),
+        pl.len().alias("rows"),
+        # the same track may be written in several ways: the first in the alphabet stands for all
+        *(pl.col(column).min() for column in ("title", "artist", "isrc", "mbid")),
+    )
+    rows, good = pl.collect_all([table.select(pl.len()), added], engine="streaming")
+    return rows.item(), good.sort("user", "track")
+
+
+def _track_id():
+    """The log's own id of a track, or "artist - title", or the artist."""
+    both = pl.concat_str("artist", "title", separator=" - ")
+    named = (
+        pl.when(pl.col("title") == "")
+        .then(pl.col("artist"))
+        .when(pl.col("artist") == "")
+        .then(pl.col("title"))
+        .otherwise(both)
+    )
+    return pl.when(pl.col("track") != "").then(pl.col("track")).otherwise(named)
+
+
+def _to_plays(good):
+    per_track = good.group_by("track").agg(
+        *(pl.col(column).min() for column in ("title", "artist", "isrc", "mbid")),
+        pl.col("plays").sum(),
+        pl.len().alias("listeners"),
+    )
+    per_track = per_track.sort("track")
+    users = good["user"].unique().sort()
+    user_rows = _positions(good["user"], users)
+    track_rows = _positions(good["track"], per_track["track"])
+    tracks = LoggedTracks(
+        track_id=per_track["track"].to_list(),
+        **{c: per_track[c].to_list() for c in ("title", "artist", "isrc", "mbid")},
+        plays=per_track["plays"].to_numpy(),
+        listeners=per_track["listeners"].cast(pl.Int64).to_numpy(),
+    )
+    counts = good["plays"].cast(pl.Float32).to_numpy()
+    matrix = csr_matrix((counts, (user_rows, track_rows)), shape=(len(users), len(tracks)))
+    return Plays(users.to_list(), tracks, matrix)
+
+
+def _positions(values, sorted_values):
+    """Where each of `values` stands in `sorted_values`."""
+    places = pl.DataFrame({"value": sorted_values, "place": np.arange(len(sorted_values))})
+    joined = values.to_frame("value").join(places, on="value", how="left", maintain_order="left")
+    return joined["place"].to_numpy()

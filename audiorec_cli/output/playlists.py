@@ -1,0 +1,64 @@
+"""Playlists that players open: extended M3U in UTF-8 (M3U8)."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIXES = (".m3u8", ".m3u")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A track of a playlist; start_s is where playing begins, None for its beginning."""
+
+    path: str
+    artist: str
+    title: str
+    duration_s: float
+    start_s: float | None = None
+
+
+def m3u8(entries, *, title=""):
+    """An extended M3U playlist as text.
+
+    Titles lose their line breaks and other control characters; a path that has one, or that a
+    player would take for a comment or an address, is written as a file URI.
+    """
+    lines = ["#EXTM3U", "#EXTENC:UTF-8"]
+    if title:
+        lines.append(f"#PLAYLIST:{_one_line(title)}")
+    for entry in entries:
+        name = f"{entry.artist} - {entry.title}" if entry.artist else entry.title
+        lines.append(f"#EXTINF:{round(entry.duration_s)},{_one_line(name)}")
+        if entry.start_s is not None:
+            lines.append(f"#EXTVLCOPT:start-time={entry.start_s:.1f}")
+        lines.append(_location(entry.path))
+    return "\n".join(lines) + "\n"
+
+
+def _one_line(text):
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())
+
+
+def _location(path):
+    if not path.isprintable() or path != path.strip() or path.startswith("#") or "://" in path:
+        return Path(os.path.abspath(path)).as_uri()
+    return path
+
+
+def write_playlist(text, out):
+    """Write a playlist to the path `out`, whole or not at all; "-" is stdout."""
+    data = text.encode("utf-8", "surrogateescape")
+    if out == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    path = Path(out)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,260 @@
+"""What the files hold, in memory: frozen dataclasses that refuse what does not fit together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+N_MELS = 128
+N_FRAMES = 599
+
+UNIT_NORM_TOLERANCE = 1e-3
+
+
+def _require(condition, message):
+    if not condition:
+        raise ValueError(message)
+
+
+class _Table:
+    """Columns of equal length, one row a track."""
+
+    def __post_init__(self):
+        lengths = {f.name: len(getattr(self, f.name)) for f in fields(self)}
+        _require(len(set(lengths.values())) == 1, f"columns of unequal length: {lengths}")
+        _require(len(set(self.track_id)) == len(self), "a track_id occurs twice")
+
+    def __len__(self):
+        return len(self.track_id)
+
+    @classmethod
+    def columns(cls):
+        """Names of the columns, in the order of the file schema."""
+        return tuple(f.name for f in fields(cls))
+
+    def take(self, rows):
+        """The same columns, these rows only, in this order."""
+        return type(self)(**{c: _take(getattr(self, c), rows) for c in self.columns()})
+
+
+@dataclass(frozen=True)
+class Tracks(_Table):
+    """Tracks of an audio library (n rows).
+
+    track_id : unique names, by default the path without its suffix
+    path : paths relative to the audio folder
+    title, artist, album, isrc, mbid : tags, "" where unknown
+    duration_s : (n,) float64, seconds; size : (n,) int64, bytes; mtime_ns : (n,) int64
+    """
+
+    track_id: list[str]
+    path: list[str]
+    title: list[str]
+    artist: list[str]
+    album: list[str]
+    duration_s: np.ndarray
+    size: np.ndarray
+    mtime_ns: np.ndarray
+    isrc: list[str]
+    mbid: list[str]
+
+    def name(self, row):
+        """The track as people write it: "artist - title", or the title alone."""
+        return _name(self.artist[row], self.title[row], self.track_id[row])
+
+
+@dataclass(frozen=True)
+class LoggedTracks(_Table):
+    """Tracks as a listening log names them (n rows).
+
+    track_id : unique names in the log; title, artist, isrc, mbid : "" where the log is silent
+    plays : (n,) float64, plays over all listeners; listeners : (n,) int64
+    """
+
+    track_id: list[str]
+    title: list[str]
+    artist: list[str]
+    isrc: list[str]
+    mbid: list[str]
+    plays: np.ndarray
+    listeners: np.ndarray
+
+    def name(self, row):
+        """The track as people write it: "artist - title", or what the log calls it."""
+        return _name(self.artist[row], self.title[row], self.track_id[row])
+
+
+def _name(artist, title, track_id):
+    if not title:
+        return track_id
+    return f"{artist} - {title}" if artist else title
+
+
+def _take(column, rows):
+    return [column[row] for row in rows] if isinstance(column, list) else column[rows]
+
+
+@dataclass(frozen=True)
+class Plays:
+    """A listening log: plays[u, i] is how often listener u played track i.
+
+    plays : (n_users, n_tracks) CSR float32, positive where stored
+    """
+
+    user_id: list[str]
+    tracks: LoggedTracks
+    plays: csr_matrix
+
+    def __post_init__(self):
+        shape = (len(self.user_id), len(self.tracks))
+        _require(self.plays.shape == shape, f"plays are {self.plays.shape}, not {shape}")
+        _require(len(set(self.user_id)) == len(self.user_id), "a user_id occurs twice")
+        good = np.isfinite(self.plays.data) & (self.plays.data > 0)
+        _require(good.all(), "plays must be positive and finite")
+
+    def take(self, rows):
+        """The log with these tracks only, in this order, and all its listeners."""
+        return Plays(self.user_id, self.tracks.take(rows), self.plays[:, rows])
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Latent factors of the tracks and the listeners of a log, and the log itself.
+
+    track_factors : (n_tracks, n_factors) float32, unit norm; norm : (n_tracks,) float32, before
+    user_factors : (n_users, n_factors) float32, not normalised
+    params : the settings they were made with
+    """
+
+    log: Plays
+    track_factors: np.ndarray
+    norm: np.ndarray
+    user_factors: np.ndarray
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        n_factors = self.track_factors.shape[-1]
+        for name, factors, n in (
+            ("track_factors", self.track_factors, len(self.log.tracks)),
+            ("user_factors", self.user_factors, len(self.log.user_id)),
+        ):
+            _require(factors.shape == (n, n_factors), f"{name} are {factors.shape}")
+            _require(np.isfinite(factors).all(), f"{name} are not finite")
+        _require(self.norm.shape == (len(self.log.tracks),), "norm does not fit the tracks")
+        _require_unit_norm(self.track_factors, "track_factors")
+
+
+def _require_unit_norm(factors, name):
+    deviation = np.abs(np.linalg.norm(factors, axis=1) - 1)
+    _require((deviation < UNIT_NORM_TOLERANCE).all(), f"{name} are not of unit norm")
+
+
+@dataclass(frozen=True)
+class Mels:
+    """What a mels file says of its tracks and excerpts; the spectrograms stay on disk.
+
+    excerpt_track : (n_excerpts,) int64, row of the excerpt's track, excerpts of a track adjacent
+    start_s : (n_excerpts,) float64, where in the track the excerpt begins, seconds
+    failures : (path, reason) of every file that gave no track
+    audio_folder : absolute path that the tracks' paths start from
+    """
+
+    tracks: Tracks
+    excerpt_track: np.ndarray
+    start_s: np.ndarray
+    failures: list[tuple[str, str]]
+    audio_folder: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _require(self.excerpt_track.shape == self.start_s.shape, "excerpts are not aligned")
+        rows = self.excerpt_track
+        _require(((rows >= 0) & (rows < len(self.tracks))).all(), "an excerpt without its track")
+
+
+@dataclass(frozen=True)
+class AnalysedTrack:
+    """One track's row and its excerpts, ready for the mels file.
+
+    columns : a value for each of Tracks' columns
+    start_s : (k,) seconds; mels : (k, n_mels, n_frames) float16
+    """
+
+    columns: dict[str, Any]
+    start_s: np.ndarray
+    mels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and all that training needs to go on from here.
+
+    settings : {"network": …, "training": …, "match": …}, the settings dataclasses as dictionaries
+    weights : name → float32 array, of the epoch with the lowest validation loss
+    latest_weights, optimizer : name → float32 array, as the last finished epoch left them
+    mel_mean, mel_deviation : (n_mels,) float32, over the training mels, a bin at a time
+    history : one row an epoch: columns epoch, learning_rate, train_loss, validation_loss, seconds
+    split : {"train": [track_id …], "validation": […], "test": […]}
+    """
+
+    settings: dict[str, Any]
+    weights: dict[str, np.ndarray]
+    latest_weights: dict[str, np.ndarray]
+    optimizer: dict[str, np.ndarray]
+    mel_mean: np.ndarray
+    mel_deviation: np.ndarray
+    history: dict[str, np.ndarray]
+    split: dict[str, list[str]]
+
+    HISTORY = ("epoch", "learning_rate", "train_loss", "validation_loss", "seconds")
+    SPLIT = ("train", "validation", "test")
+
+    def __post_init__(self):
+        _require(set(self.history) == set(self.HISTORY), f"history of {sorted(self.history)}")
+        _require(set(self.split) == set(self.SPLIT), f"split into {sorted(self.split)}")
+        _require(set(self.weights) == set(self.latest_weights), "weights of two networks")
+        _require(self.mel_mean.shape == self.mel_deviation.shape, "mel statistics not aligned")
+        _require((self.mel_deviation > 0).all(), "a mel bin without deviation")
+
+    @property
+    def epochs_done(self):
+        """Number of finished epochs."""
+        return len(self.history["epoch"])
+
+    @cached_property
+    def fingerprint(self):
+        """A digest of the weights that predict, to tell one checkpoint's work from another's."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.weights[name]))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Factors that a checkpoint predicts for the tracks of a mels file.
+
+    predicted_factors : (n_tracks, n_factors) float32, unit norm
+    fingerprint : of the checkpoint that made them
+    """
+
+    tracks: Tracks
+    predicted_factors: np.ndarray
+    fingerprint: str
+    audio_folder: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        _require(
+            self.predicted_factors.ndim == 2 and len(self.predicted_factors) == len(self.tracks),
+            f"predicted_factors are {self.predicted_factors.shape} for {len(self.tracks)} tracks",
+        )
+        _require_unit_norm(self.predicted_factors, "predicted_factors")

@@ -1,0 +1,1 @@
+"""Working with predicted factors: finding tracks by name, nearest neighbours."""

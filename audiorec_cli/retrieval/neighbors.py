@@ -1,0 +1,25 @@
+"""Nearest neighbours among factors of unit norm."""
+
+import numpy as np
+
+
+def cosines(query, factors):
+    """Cosine of each row of `factors` with a direction.
+
+    query : (n_factors,) float, any length but zero; factors : (n, n_factors) float32, unit norm
+    Returns (n,) float32.
+    """
+    return factors @ (query / np.linalg.norm(query)).astype(factors.dtype)
+
+
+def nearest(query, factors, k):
+    """The k rows of `factors` nearest to a direction by cosine, the nearest first.
+
+    query, factors : as in `cosines`
+    Returns rows (k,) int64 and cosines (k,) float32; k is cut to n. Equal cosines keep row order.
+    """
+    scores = cosines(query, factors)
+    k = min(k, len(scores))
+    candidates = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(k)
+    rows = candidates[np.lexsort((candidates, -scores[candidates]))]
+    return rows, scores[rows]

@@ -1,0 +1,192 @@
+"""What several tests share: the command line, small sound files, the real songs."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.sparse import csr_matrix
+
+from audiorec_cli import files
+from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.cli import main
+from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.records import (
+    AnalysedTrack,
+    Checkpoint,
+    Factors,
+    LoggedTracks,
+    Plays,
+    Predictions,
+    Tracks,
+)
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def audiorec(capfd):
+    """Run the command line through main(): returns (exit status, stdout, stderr)."""
+
+    def run(*arguments):
+        capfd.readouterr()
+        status = main([str(argument) for argument in arguments])
+        return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def real_songs():
+    """The folder of the in-house set of real songs and listeners; the test skips without it."""
+    folder = REAL_DATA / "songs"
+    if not (folder / "listens.tsv").exists():
+        pytest.skip("the in-house real songs are not on this machine")
+    return folder
+
+
+@pytest.fixture
+def tone():
+    """Makes a sine with a little noise, (n,) or (n, channels) float32."""
+
+    def make(seconds=32.0, *, hz=440.0, sample_rate=22_050, channels=1):
+        t = np.arange(round(seconds * sample_rate)) / sample_rate
+        noise = np.random.default_rng(round(hz)).normal(size=len(t))
+        mono = (0.4 * np.sin(2 * np.pi * hz * t) + 0.01 * noise).astype(np.float32)
+        return mono if channels == 1 else np.repeat(mono[:, None], channels, axis=1)
+
+    return make
+
+
+@pytest.fixture
+def write_tone(tone):
+    """Writes a sound file with a tone; the suffix gives the format. Returns its path."""
+
+    def write(path, seconds=32.0, *, sample_rate=22_050, **options):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, tone(seconds, sample_rate=sample_rate, **options), sample_rate)
+        return Path(path)
+
+    return write
+
+
+def unit_rows(shape, seed=0):
+    """Random rows of unit norm, float32."""
+    factors = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return factors / np.linalg.norm(factors, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def tracks():
+    """Makes Tracks named "title 0", "title 1" … by two artists in turn."""
+
+    def make(n):
+        return Tracks(
+            track_id=[f"folder/{i}" for i in range(n)],
+            path=[f"folder/{i}.flac" for i in range(n)],
+            title=[f"title {i}" for i in range(n)],
+            artist=[f"artist {i % 2}" for i in range(n)],
+            album=["album"] * n,
+            duration_s=np.full(n, 200.0),
+            size=np.arange(n),
+            mtime_ns=np.arange(n),
+            isrc=[""] * n,
+            mbid=[""] * n,
+        )
+
+    return make
+
+
+@pytest.fixture
+def predictions_file(tracks):
+    """Writes a predictions file of 12 tracks with random factors, or those given."""
+
+    def write(path, factors=None):
+        factors = unit_rows((12, 4)) if factors is None else factors
+        predictions = Predictions(tracks(len(factors)), factors, "print", "/music")
+        files.save_predictions(path, predictions)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def mels_file(tracks):
+    """Writes a mels file of n tracks of noise, an excerpt each, or of the mels given."""
+
+    def write(path, n=6, mels=None):
+        rng = np.random.default_rng(0)
+        mels = rng.random((n, 128, 599)) * 5 if mels is None else mels
+        table = tracks(len(mels))
+        with files.MelsWriter(
+            path, audio_folder="/music", params=asdict(SpectrogramSettings())
+        ) as writer:
+            writer.append(
+                [
+                    AnalysedTrack(
+                        {c: getattr(table, c)[row] for c in Tracks.columns()},
+                        np.array([85.0]),
+                        mel[None].astype(np.float16),
+                    )
+                    for row, mel in enumerate(mels)
+                ]
+            )
+        return path
+
+    return write
+
+
+@pytest.fixture
+def factors_file(tracks):
+    """Writes factors of the same tracks that mels_file writes, or the factors given."""
+
+    def write(path, n=6, factors=None):
+        factors = unit_rows((n, 3)) if factors is None else factors
+        table, n = tracks(len(factors)), len(factors)
+        logged = LoggedTracks(
+            table.track_id, table.title, table.artist, table.isrc, table.mbid,
+            np.full(n, 2.0), np.full(n, 2),
+        )  # fmt: skip
+        log = Plays(["u", "v"], logged, csr_matrix(np.ones((2, n), np.float32)))
+        user_factors = np.ones((2, factors.shape[1]), np.float32)
+        files.save_factors(path, Factors(log, factors, np.ones(n, np.float32), user_factors))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def checkpoint_file(tracks):
+    """Writes the checkpoint of a small network that never trained."""
+
+    def write(path, network=None, n_factors=3):
+        settings = NetworkSettings(
+            conv_channels=(8, 8), conv_pools=(4, 2), dense_units=(16, 16), n_factors=n_factors
+        )
+        mean, deviation = np.zeros(128, np.float32), np.ones(128, np.float32)
+        torch.manual_seed(0)
+        network = network or Network(settings, mel_mean=mean, mel_deviation=deviation)
+        weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+        checkpoint = Checkpoint(
+            settings={"network": asdict(network.settings), "training": {}, "match": "track"},
+            weights=weights,
+            latest_weights=weights,
+            optimizer={},
+            mel_mean=mean,
+            mel_deviation=deviation,
+            history={column: np.array([1.0]) for column in Checkpoint.HISTORY},
+            split={"train": ["folder/0"], "validation": ["folder/1"], "test": ["folder/2"]},
+        )
+        files.save_checkpoint(path, checkpoint)
+        return path
+
+    return write

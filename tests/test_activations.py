@@ -1,0 +1,148 @@
+"""A filter's list holds the tracks that make it fire, and the second they do."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from audiorec_cli import files
+from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.convnet.activations import layer_responses, second_of_frame, top_excerpts
+from audiorec_cli.convnet.network import Network, NetworkSettings
+
+SETTINGS = SpectrogramSettings()
+PLANTED_BIN = 60
+SECONDS_AT = {5: 4.0, 8: 21.0}  # track: when its tone sounds
+LONG = 3  # the track whose tone sounds quietly all the time
+
+
+@pytest.fixture
+def network():
+    """A network by hand: filter 2 of the first layer hears one mel bin, and so does unit 3."""
+    settings = NetworkSettings(
+        conv_channels=(4, 4), conv_pools=(4, 2), dense_units=(6, 6), n_factors=2
+    )
+    network = Network(settings, mel_mean=torch.zeros(128), mel_deviation=torch.ones(128))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        network.convs[0].weight[2, PLANTED_BIN] = 1
+        network.convs[1].weight[1, 2] = 1
+        network.dense[0].weight[0, 4 + 1] = 1  # the maximum of feature 1
+        network.dense[1].weight[3, 0] = 1
+        network.output.weight[0, 3] = 1
+    return network.eval()
+
+
+@pytest.fixture
+def planted(tmp_path, mels_file):
+    """Ten tracks of quiet noise, some with a pure tone in one mel bin."""
+    rng = np.random.default_rng(0)
+    mels = rng.random((10, 128, 599)) * 0.1
+    for track, second in SECONDS_AT.items():
+        frame = round(second * SETTINGS.sample_rate / SETTINGS.hop_length)
+        mels[track, PLANTED_BIN, frame : frame + 10] = 5 + track / 100
+    mels[LONG, PLANTED_BIN] = 1
+    return mels_file(tmp_path / "m.h5", mels=mels)
+
+
+def rank(network, path, rows=range(10), **options):
+    reader = functools.partial(files.MelsReader, path)
+    return top_excerpts(network, reader, rows, k=3, batch_size=4, **options)
+
+
+def test_by_maximum_the_short_tones_lead(network, planted):
+    top = rank(network, planted, layer="conv1", by="max")
+    assert top.excerpts[2].tolist() == [8, 5, LONG]
+    assert top.values[2, 0] == pytest.approx(4 * 5.08, rel=1e-2)
+
+
+def test_by_mean_the_long_tone_leads(network, planted):
+    assert rank(network, planted, layer="conv1", by="mean").excerpts[2, 0] == LONG
+
+
+def test_filters_that_hear_nothing_are_not_selective(network, planted):
+    top = rank(network, planted, layer="conv1", by="max")
+    assert top.selectivity.argmax() == 2
+    assert not top.selectivity[[0, 1, 3]].any()
+
+
+@pytest.mark.parametrize(("layer", "filter_"), [("conv1", 2), ("conv2", 1), ("dense1", 0),
+                                               ("dense2", 3)])  # fmt: skip
+def test_the_second_at_which_it_fires(network, planted, layer, filter_):
+    top = rank(network, planted, layer=layer, by="max")
+    assert top.excerpts[filter_, :2].tolist() == [8, 5]
+    grid = {n: getattr(SETTINGS, n) for n in ("hop_length", "n_fft", "sample_rate")}
+    seconds = second_of_frame(network.settings, layer, top.frames[filter_], **grid)
+    for track, second in zip((8, 5), seconds, strict=False):
+        assert second == pytest.approx(SECONDS_AT[track] + 0.25, abs=0.5)
+
+
+def test_the_second_of_a_click_in_sound(network):
+    samples = np.zeros(SETTINGS.n_samples, np.float32)
+    at = 12.5
+    start = round(at * SETTINGS.sample_rate)
+    samples[start : start + 200] = np.sin(np.arange(200))
+    mel = torch.from_numpy(log_mel_spectrogram(samples, SETTINGS))[None]
+    network.convs[0].weight.data[2] = 1
+    _, frames = layer_responses(network, mel, layer="conv1", by="max")
+    grid = {n: getattr(SETTINGS, n) for n in ("hop_length", "n_fft", "sample_rate")}
+    assert second_of_frame(network.settings, "conv1", frames[0, 2].item(), **grid) == pytest.approx(
+        at, abs=0.15
+    )
+
+
+def test_batches_do_not_matter(network, planted):
+    reader = functools.partial(files.MelsReader, planted)
+    whole = top_excerpts(network, reader, range(10), layer="conv1", by="max", k=3, batch_size=10)
+    for ours, theirs in zip(whole, rank(network, planted, layer="conv1", by="max"), strict=True):
+        np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-5)
+
+
+@pytest.fixture
+def trained(here, network, planted, checkpoint_file):
+    """That network and those tracks in the current folder; tracks 0 and 1 trained it."""
+    checkpoint_file("model.h5", network=network)
+    return here
+
+
+def test_the_command_lists_test_tracks_and_writes_playlists(trained, audiorec):
+    status, out, err = audiorec(
+        "top-activations", "--layer", "conv1", "--filter", 2, "-k", 2, "-o", "lists", "--json"
+    )
+    assert status == 0, err
+    rows = json.loads(out)
+    assert [(row["track_id"], row["rank"]) for row in rows] == [("folder/8", 1), ("folder/5", 2)]
+    assert rows[0]["second"] == pytest.approx(85 + SECONDS_AT[8] + 0.25, abs=0.5)
+    playlist = (trained / "lists/conv1-filter-2.m3u8").read_text().splitlines()
+    assert playlist[0] == "#EXTM3U"
+    assert "#EXTINF:200,artist 0 - title 8" in playlist
+    assert "/music/folder/8.flac" in playlist
+
+
+def test_tracks_that_were_trained_on_are_not_listed(trained, audiorec):
+    _, out, _ = audiorec("top-activations", "--layer", "conv1", "--filter", 0, "-k", 20)
+    listed = {line.split("\t")[6] for line in out.splitlines()[1:]}
+    assert listed == {f"folder/{i}" for i in range(2, 10)}
+
+
+def test_without_a_filter_the_most_selective_are_shown(trained, audiorec):
+    status, out, err = audiorec("top-activations", "--layer", "conv1")
+    assert status == 0
+    assert out.splitlines()[1].startswith("2\t1\t")
+    assert "conv1 has 4 filters" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--layer", "conv9"), "no layer 'conv9': this network has conv1, conv2, dense1, dense2"),
+        (("--layer", "conv1", "--filter", 4), "no filter 4: conv1 has 0 to 3"),
+    ],
+)
+def test_what_is_not_there_is_one_line(trained, audiorec, arguments, message):
+    status, out, err = audiorec("top-activations", *arguments)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1] == f"error: {message}"

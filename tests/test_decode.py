@@ -1,0 +1,187 @@
+"""Every format people keep gives its middle; everything else gives a reason."""
+
+import io
+import os
+
+import av
+import librosa
+import numpy as np
+import pytest
+import soundfile
+
+from audiorec_cli.audio.decode import Undecodable, read_middle
+from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+
+SETTINGS = SpectrogramSettings()
+
+
+def middle(path):
+    return read_middle(path, seconds=30.0, sample_rate=22_050)
+
+
+def write_with_av(path, samples, *, container, codec, rate=44_100):
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=rate)
+        stream.bit_rate = 128_000
+        stream.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        frame.sample_rate = rate
+        fifo = av.AudioFifo()
+        for piece in av.AudioResampler(format=stream.format.name, layout="mono").resample(frame):
+            fifo.write(piece)
+        size = stream.codec_context.frame_size or 1024
+        while (piece := fifo.read(size, partial=True)) is not None:
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode(None))
+
+
+def loudest_hz(excerpt):
+    spectrum = np.abs(np.fft.rfft(excerpt.samples))
+    return spectrum.argmax() * 22_050 / len(excerpt.samples)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3", "aiff", "au", "w64"])
+def test_formats_of_soundfile(tmp_path, write_tone, suffix):
+    path = write_tone(tmp_path / f"a.{suffix}", seconds=50)
+    excerpt = middle(path)
+    assert excerpt.samples.shape == (661_500,)
+    assert excerpt.samples.dtype == np.float32
+    assert excerpt.duration_s == pytest.approx(50, abs=0.1)
+    assert excerpt.start_s == pytest.approx(10, abs=0.1)
+    assert loudest_hz(excerpt) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container", "codec"),
+    [
+        ("m4a", "ipod", "aac"),
+        ("m4a", "ipod", "alac"),
+        ("wma", "asf", "wmav2"),
+        ("aac", "adts", "aac"),
+        ("mka", "matroska", "flac"),
+        ("mp4", "mp4", "aac"),
+    ],
+)
+def test_formats_of_av(tmp_path, tone, suffix, container, codec):
+    path = tmp_path / f"a.{suffix}"
+    half = tone(25, hz=300, sample_rate=44_100), tone(25, hz=900, sample_rate=44_100)
+    write_with_av(path, np.concatenate(half), container=container, codec=codec)
+    excerpt = middle(path)
+    assert excerpt.samples.shape == (661_500,)
+    assert excerpt.start_s == pytest.approx(10, abs=0.5)
+    first, last = np.split(excerpt.samples[: 661_500 // 2 * 2], 2)
+    for part, hz in ((first, 300), (last, 900)):
+        spectrum = np.abs(np.fft.rfft(part))
+        assert spectrum.argmax() * 22_050 / len(part) == pytest.approx(hz, abs=2)
+
+
+def test_the_suffix_does_not_matter(tmp_path, write_tone):
+    write_tone(tmp_path / "a.flac").rename(tmp_path / "a.TXT")
+    assert loudest_hz(middle(tmp_path / "a.TXT")) == pytest.approx(440, abs=1)
+
+
+def test_only_the_middle_is_taken(tmp_path, tone):
+    quiet, loud = np.zeros(22_050 * 20, np.float32), tone(30)
+    soundfile.write(tmp_path / "a.wav", np.concatenate([quiet, loud, quiet]), 22_050)
+    excerpt = middle(tmp_path / "a.wav")
+    assert excerpt.start_s == 20
+    np.testing.assert_allclose(excerpt.samples, loud, atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 8])
+@pytest.mark.parametrize("sample_rate", [8_000, 44_100, 192_000])
+def test_channels_are_averaged_at_any_rate(tmp_path, tone, channels, sample_rate):
+    sound = tone(8, sample_rate=sample_rate, channels=channels)
+    sound[:, 1] = -sound[:, 0]  # two of them cancel
+    soundfile.write(tmp_path / "a.wav", sound, sample_rate)
+    excerpt = middle(tmp_path / "a.wav")
+    expected = 0.4 / np.sqrt(2) * (channels - 2) / channels
+    played = excerpt.samples[2_000 : 7 * 22_050]
+    assert np.sqrt(np.mean(played**2)) == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+def test_sample_formats(tmp_path, tone, subtype):
+    soundfile.write(tmp_path / "a.wav", tone(5), 22_050, subtype=subtype)
+    np.testing.assert_allclose(middle(tmp_path / "a.wav").samples[: 5 * 22_050], tone(5), atol=0.01)
+
+
+def test_a_short_track_is_padded_with_silence(tmp_path, write_tone):
+    excerpt = middle(write_tone(tmp_path / "a.wav", seconds=10))
+    assert excerpt.duration_s == 10
+    assert excerpt.samples[: 10 * 22_050].any()
+    assert not excerpt.samples[10 * 22_050 :].any()
+
+
+def test_mel_of_a_file_is_librosas_of_its_middle(tmp_path, tone):
+    soundfile.write(tmp_path / "a.flac", tone(50, sample_rate=44_100), 44_100)
+    ours = log_mel_spectrogram(middle(tmp_path / "a.flac").samples, SETTINGS)
+    samples, _ = librosa.load(tmp_path / "a.flac", sr=22_050, offset=10, duration=30)
+    theirs = log_mel_spectrogram(samples, SETTINGS)
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+def write_bytes(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"this is not audio\n" * 500,
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nhttp://127.0.0.1:9/x.mp3\n",
+        b"ffconcat version 1.0\nfile other.wav\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(2000),
+        b"\x89HDF\r\n\x1a\n" + bytes(2000),
+        bytes(65_536),
+    ],
+)
+def test_what_is_no_audio_is_refused(tmp_path, content):
+    with pytest.raises(Undecodable, match=r"decoded|no audio"):
+        middle(write_bytes(tmp_path / "a.mp3", content))
+
+
+def test_a_playlist_leads_nowhere(tmp_path, write_tone):
+    write_tone(tmp_path / "other.wav")
+    listed = b"#EXTM3U\n#EXT-X-TARGETDURATION:32\n#EXTINF:32,\nother.wav\n#EXT-X-ENDLIST\n"
+    with pytest.raises(Undecodable):
+        middle(write_bytes(tmp_path / "a.mp3", listed))
+
+
+def test_samples_that_are_no_numbers_are_refused(tmp_path):
+    broken = np.full(22_050 * 5, 0.1, np.float32)
+    broken[1000] = np.nan
+    soundfile.write(tmp_path / "a.wav", broken, 22_050, subtype="FLOAT")
+    with pytest.raises(Undecodable, match=r"not finite"):
+        middle(tmp_path / "a.wav")
+
+
+def test_under_three_seconds_is_refused(tmp_path, write_tone):
+    with pytest.raises(Undecodable, match=r"shorter than 3 seconds"):
+        middle(write_tone(tmp_path / "a.wav", seconds=2.9))
+
+
+def test_what_would_never_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "fifo.wav")
+    for path in (tmp_path / "fifo.wav", "/dev/zero", tmp_path):
+        with pytest.raises(Undecodable, match=r"regular file"):
+            middle(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(Undecodable, match=r"No such file"):
+        middle(tmp_path / "a.wav")
+
+
+def test_a_header_that_claims_gigabytes_costs_nothing(tmp_path, tone):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tone(4), 22_050, format="WAV")
+    lying = bytearray(buffer.getvalue())
+    lying[4:8] = lying[40:44] = b"\xfe\xff\xff\xff"
+    try:
+        excerpt = middle(write_bytes(tmp_path / "a.wav", bytes(lying)))
+    except Undecodable:
+        return
+    assert excerpt.samples.shape == (661_500,)

@@ -1,0 +1,379 @@
+"""Every kind of file comes back as it went in, and nothing but a good file is read."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_matrix
+
+from audiorec_cli import files
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files.schema import SCHEMA
+from audiorec_cli.records import (
+    AnalysedTrack,
+    Checkpoint,
+    Factors,
+    LoggedTracks,
+    Plays,
+    Predictions,
+    Tracks,
+)
+
+examples = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+# Any text that a tag or a file name can hold: file names that are not UTF-8 come as surrogates.
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
+name = text.map(lambda t: t + os.fsdecode(b"\xff")) | text
+
+
+def assert_same(ours, theirs):
+    for f in dataclasses.fields(ours):
+        a, b = getattr(ours, f.name), getattr(theirs, f.name)
+        if dataclasses.is_dataclass(a):
+            assert_same(a, b)
+        elif isinstance(a, csr_matrix):
+            assert (a != b).nnz == 0
+            assert a.dtype == b.dtype
+        elif isinstance(a, dict):
+            assert set(a) == set(b)
+            for key in a:
+                np.testing.assert_array_equal(np.asarray(a[key]), np.asarray(b[key]))
+        else:
+            np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@st.composite
+def texts(draw, n, of=text):
+    return draw(st.lists(of, min_size=n, max_size=n))
+
+
+@st.composite
+def ids(draw, n):
+    return draw(st.lists(name, min_size=n, max_size=n, unique=True))
+
+
+@st.composite
+def tables(draw, n):
+    numbers = {
+        "duration_s": draw(arrays(np.float64, n, elements=st.floats(0, 1e6))),
+        "size": draw(arrays(np.int64, n, elements=st.integers(0, 2**62))),
+        "mtime_ns": draw(arrays(np.int64, n, elements=st.integers(-(2**62), 2**62))),
+    }
+    plain = {c: draw(texts(n)) for c in ("title", "artist", "album", "isrc", "mbid")}
+    return Tracks(track_id=draw(ids(n)), path=draw(texts(n, name)), **plain, **numbers)
+
+
+def factors_of(n, f, seed):
+    values = np.random.default_rng(seed).normal(size=(n, f)).astype(np.float32)
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
+@given(data=st.data(), n=st.integers(1, 5), m=st.integers(1, 4), f=st.integers(1, 3))
+@examples
+def test_factors_round_trip(tmp_path, data, n, m, f):
+    matrix = csr_matrix(data.draw(arrays(np.float32, (m, n), elements=st.integers(0, 9))))
+    columns = {c: data.draw(texts(n)) for c in ("title", "artist", "isrc", "mbid")}
+    logged = LoggedTracks(
+        track_id=data.draw(ids(n)), **columns, plays=np.ones(n), listeners=np.ones(n, np.int64)
+    )
+    log = Plays(data.draw(ids(m)), logged, matrix)
+    user_factors = np.ones((m, f), np.float32)
+    saved = Factors(log, factors_of(n, f, 0), np.ones(n, np.float32), user_factors, {"a": 1})
+    files.save_factors(tmp_path / "f.h5", saved)
+    assert_same(saved, files.load_factors(tmp_path / "f.h5"))
+
+
+@given(data=st.data(), n=st.integers(0, 4), f=st.integers(1, 3))
+@examples
+def test_predictions_round_trip(tmp_path, data, n, f):
+    saved = Predictions(data.draw(tables(n)), factors_of(n, f, 0), "abc", data.draw(name))
+    files.save_predictions(tmp_path / "p.h5", saved)
+    assert_same(saved, files.load_predictions(tmp_path / "p.h5"))
+
+
+@given(data=st.data(), n_epochs=st.integers(0, 3))
+@examples
+def test_checkpoints_round_trip(tmp_path, data, n_epochs):
+    shape = st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3))
+    finite = st.floats(-1e6, 1e6, width=32)
+    weights = {
+        key: data.draw(arrays(np.float32, shape, elements=finite)) for key in ("a.bias", "b")
+    }
+    saved = Checkpoint(
+        settings={"network": {"n_mels": 128}},
+        weights=weights,
+        latest_weights=weights,
+        optimizer={"b": weights["b"]},
+        mel_mean=np.zeros(4, np.float32),
+        mel_deviation=np.ones(4, np.float32),
+        history={column: np.arange(n_epochs, dtype=float) for column in Checkpoint.HISTORY},
+        split={part: data.draw(st.lists(name, max_size=3)) for part in Checkpoint.SPLIT},
+    )
+    files.save_checkpoint(tmp_path / "c.h5", saved)
+    assert_same(saved, files.load_checkpoint(tmp_path / "c.h5"))
+    assert files.checkpoint_fingerprint(tmp_path / "c.h5") == saved.fingerprint
+
+
+@given(data=st.data(), sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+@settings(examples, max_examples=8)
+def test_mels_round_trip_in_batches(tmp_path, data, sizes):
+    path = tmp_path / "m.h5"
+    path.unlink(missing_ok=True)
+    table = data.draw(tables(sum(sizes)))
+    rng = np.random.default_rng(0)
+    items = [
+        AnalysedTrack(
+            {c: getattr(table, c)[row] for c in Tracks.columns()},
+            np.arange(k, dtype=float),
+            rng.random((k, 128, 599)).astype(np.float16),
+        )
+        for row, k in enumerate(rng.integers(1, 3, len(table)))
+    ]
+    for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+        with files.MelsWriter(path, audio_folder="/a", params={"n": 1}) as writer:
+            writer.append(items[start : start + size])
+            writer.set_failures([("bad.mp3", "broken")])
+    mels = files.load_mels(path)
+    assert_same(table, mels.tracks)
+    assert mels.failures == [("bad.mp3", "broken")]
+    assert (mels.audio_folder, mels.params) == ("/a", {"n": 1})
+    stored = np.concatenate([item.mels for item in items])
+    with files.MelsReader(path) as reader:
+        for row in range(len(stored)):
+            np.testing.assert_array_equal(reader.read(row), stored[row])
+    np.testing.assert_array_equal(
+        mels.excerpt_track, np.repeat(np.arange(len(items)), [len(i.start_s) for i in items])
+    )
+
+
+def test_a_changed_track_takes_the_place_of_the_old(tmp_path, mels_file):
+    path = mels_file(tmp_path / "m.h5", 3)
+    old = files.load_mels(path)
+    columns = {c: getattr(old.tracks, c)[1] for c in Tracks.columns()} | {"title": "new", "size": 9}
+    changed = AnalysedTrack(columns, np.array([1.0]), np.ones((1, 128, 599), np.float16))
+    with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
+        writer.replace(1, changed)
+    new = files.load_mels(path)
+    assert new.tracks.title == ["title 0", "new", "title 2"]
+    np.testing.assert_array_equal(new.tracks.size, [0, 9, 2])
+    with files.MelsReader(path) as reader:
+        assert (reader.read(1) == 1).all()
+        assert not (reader.read(0) == 1).all()
+
+
+def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path, mels_file):
+    path = tmp_path / "m.h5"
+    script = f"""
+import numpy as np
+from audiorec_cli import files
+from audiorec_cli.records import AnalysedTrack
+with files.MelsWriter({str(path)!r}, audio_folder="/a", params={{}}) as writer:
+    for i in range(10_000):
+        columns = dict(track_id=str(i), path=str(i), title="", artist="", album="",
+                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
+        mel = np.full((1, 128, 599), i % 100, np.float16)
+        writer.append([AnalysedTrack(columns, np.zeros(1), mel)])
+        print(i, flush=True)
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        while int(writer.stdout.readline()) < 20:
+            pass
+        time.sleep(0.05)
+        os.kill(writer.pid, signal.SIGKILL)
+        last = [20, *map(int, writer.stdout.read().split())][-1]
+    mels = files.load_mels(path)
+    assert len(mels.tracks) >= last + 1
+    with files.MelsReader(path) as reader:
+        for row in range(len(mels.tracks)):
+            assert (reader.read(row) == row % 100).all()
+
+
+def test_a_second_writer_is_told_who_holds_the_file(tmp_path, mels_file):
+    path = mels_file(tmp_path / "m.h5", 1)
+    script = (
+        "import sys; from audiorec_cli import files\n"
+        f"with files.MelsWriter({str(path)!r}, audio_folder='/a', params={{}}):\n"
+        "    print('open', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as first:
+        assert first.stdout.readline() == b"open\n"
+        with pytest.raises(AudiorecError, match=f"in use by process {first.pid}"):
+            files.MelsWriter(path, audio_folder="/a", params={})
+
+
+# What a hostile or damaged file can be: each spoils a good predictions file.
+
+
+def external_link(file):
+    file["stray"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def soft_link(file):
+    del file["predicted_factors"]
+    file["predicted_factors"] = h5py.SoftLink("/tracks/size")
+
+
+def external_storage(file):
+    del file["predicted_factors"]
+    file.create_dataset(
+        "predicted_factors", (12, 4), "float32", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
+    )
+
+
+def virtual_dataset(file):
+    del file["predicted_factors"]
+    layout = h5py.VirtualLayout((12, 4), "float32")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (12, 4))
+    file.create_virtual_dataset("predicted_factors", layout)
+
+
+def compressed(file):
+    values = file["predicted_factors"][()]
+    del file["predicted_factors"]
+    file.create_dataset("predicted_factors", data=values, compression="gzip")
+
+
+def never_written(file):
+    del file["predicted_factors"]
+    file.create_dataset("predicted_factors", (12, 4), "float32", chunks=(12, 4))
+
+
+def absurdly_large(file):
+    del file["predicted_factors"]
+    file.create_dataset("predicted_factors", (12, 2**40), "float32", chunks=(12, 1024))
+
+
+def wrong_type(file):
+    del file["predicted_factors"]
+    file["predicted_factors"] = np.zeros((12, 4))
+
+
+def objects(file):
+    del file["predicted_factors"]
+    file.create_dataset("predicted_factors", (12,), dtype=h5py.ref_dtype)
+
+
+def too_few_rows(file):
+    values = file["predicted_factors"][:-1]
+    del file["predicted_factors"]
+    file["predicted_factors"] = values
+
+
+def missing(file):
+    del file["tracks/artist"]
+
+
+def stray(file):
+    file["tracks/extra"] = np.zeros(12)
+
+
+def not_finite(file):
+    file["predicted_factors"][3] = np.nan
+
+
+def twice_the_same_track(file):
+    file["tracks/track_id"][1] = file["tracks/track_id"][0]
+
+
+def named_type(file):
+    file["stray"] = np.dtype("float32")
+
+
+def no_settings(file):
+    file.attrs["params"] = "{"
+
+
+SPOILERS = (
+    external_link, soft_link, external_storage, virtual_dataset, compressed, never_written,
+    absurdly_large, wrong_type, objects, too_few_rows, missing, stray, not_finite,
+    twice_the_same_track, named_type, no_settings,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda spoil: spoil.__name__)
+def test_a_spoilt_file_is_refused(tmp_path, predictions_file, spoil):
+    path = predictions_file(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        spoil(file)
+    with pytest.raises(AudiorecError, match=r"p\.h5 is damaged: .*'audiorec predict'") as caught:
+        files.load_predictions(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])
+def test_a_truncated_file_is_refused(tmp_path, predictions_file, share):
+    path = predictions_file(tmp_path / "p.h5")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(AudiorecError, match=r"truncated or damaged|is damaged"):
+        files.load_predictions(path)
+
+
+def test_a_newer_version_is_refused(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["schema_version"] = 2
+    with pytest.raises(AudiorecError, match=r"schema version 2.*upgrade audiorec"):
+        files.load_predictions(path)
+
+
+def test_the_wrong_kind_is_named(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5")
+    with pytest.raises(AudiorecError) as caught:
+        files.load_factors(path)
+    assert str(caught.value) == (
+        f"{path} holds predictions, not factors: make factors with 'audiorec factorize LOG'"
+    )
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5")
+    before, predictions = path.read_bytes(), files.load_predictions(path)
+    predictions.tracks.title[0] = 7  # no text: writing breaks off half-way
+    with pytest.raises(AttributeError):
+        files.save_predictions(path, predictions)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["p.h5"]
+
+
+def test_a_full_disk_is_told_before_writing(tmp_path, predictions_file, monkeypatch):
+    path = predictions_file(tmp_path / "p.h5")
+    predictions = files.load_predictions(path)
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+    with pytest.raises(AudiorecError, match=r"MiB free and .* needed: make room"):
+        files.save_predictions(path, predictions)
+
+
+def test_finding_by_kind(here, predictions_file, mels_file):
+    with pytest.raises(AudiorecError, match=r"no predictions file.*'audiorec predict'.*--pred"):
+        files.find("predictions", "--predictions")
+    mels_file("odd-name.h5", 1)
+    (here / "broken.h5").write_bytes(b"nothing")
+    predictions_file("one.hdf5")
+    assert str(files.find("predictions", "--predictions")) == "one.hdf5"
+    predictions_file("two.h5")
+    with pytest.raises(AudiorecError, match=r"one\.hdf5, two\.h5: pick one by --predictions"):
+        files.find("predictions", "--predictions")
+
+
+def test_the_document_of_the_schema_is_complete():
+    text = (Path(__file__).parents[1] / "docs/files.md").read_text()
+    for kind, fields in SCHEMA.items():
+        section = text.split(f"\n## {kind}\n")[1].split("\n## ")[0]
+        for dataset, field in fields.items():
+            shape = ", ".join(map(str, field.shape))
+            assert f"| `{dataset}` | ({shape}) | {field.dtype} |" in section, (kind, dataset)

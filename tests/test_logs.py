@@ -1,0 +1,105 @@
+"""Logs in their layouts become the same plays."""
+
+import numpy as np
+import pytest
+
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.listening.logs import LogSettings, read_log
+
+EXPECTED = {("ann", "x"): 3, ("ann", "y"): 1, ("bob", "x"): 2}
+
+
+def read(tmp_path, content, **settings):
+    path = tmp_path / "log.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_log(path, LogSettings(**settings))
+
+
+def as_dict(plays):
+    coo = plays.plays.tocoo()
+    return {
+        (plays.user_id[u], plays.tracks.track_id[i]): count
+        for u, i, count in zip(coo.row, coo.col, coo.data, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "user_id,track_id,plays\nann,x,3\nann,y,1\nbob,x,2\n",
+        "user_id\ttrack_id\tplays\nann\tx\t3\nann\ty\t1\nbob\tx\t2\n",
+        "plays;Song ID;User\n3;x;ann\n1;y;ann\n2;x;bob\n".replace("Song ID", "song_id"),
+        "bob\tx\t2\nann\ty\t1\nann\tx\t3\n",
+        "bob\tx\t1\nann\ty\t1\nann\tx\t3\nbob\tx\t1\n",
+        "user,track_id\nann,x\nbob,x\nann,x\nann,y\nbob,x\nann,x\n",
+        'user_id,track_id,plays\n"ann","x","3"\n"ann","y","1"\n"bob","x","2"\n',
+        b"\xef\xbb\xbfuser_id,track_id,plays\r\nann,x,3\r\nann,y,1\r\nbob,x,2\r\n",
+    ],
+    ids=["csv", "tsv", "semicolon", "triplets", "repeated", "a-row-a-listen", "quoted", "windows"],
+)
+def test_layouts_give_the_same_plays(tmp_path, content):
+    reading = read(tmp_path, content)
+    assert as_dict(reading.plays) == EXPECTED
+    assert (reading.items, reading.broken_rows) == ("tracks", 0)
+    np.testing.assert_array_equal(reading.plays.tracks.plays, [5, 1])
+    np.testing.assert_array_equal(reading.plays.tracks.listeners, [2, 1])
+
+
+def test_artist_and_title_make_a_track(tmp_path):
+    log = 'user_id,artist,title,plays\na,"Run, DMC",It\'s Tricky,2\nb,"Run, DMC",It\'s Tricky,1\n'
+    tracks = read(tmp_path, log).plays.tracks
+    assert tracks.track_id == ["Run, DMC - It's Tricky"]
+    assert (tracks.artist, tracks.title) == (["Run, DMC"], ["It's Tricky"])
+
+
+def test_a_log_of_artists_has_artists_as_items(tmp_path):
+    reading = read(tmp_path, "user_id\tartist\tplays\n1\tQueen\t5\n2\tABBA\t1\n")
+    assert reading.items == "artists"
+    assert reading.plays.tracks.track_id == reading.plays.tracks.artist == ["ABBA", "Queen"]
+
+
+def test_quotation_marks_in_tab_separated_titles_are_letters(tmp_path):
+    log = 'user_id\ttitle\tplays\na\t"Heroes\t1\nb\t12" Mix\t2\n'
+    assert read(tmp_path, log).plays.tracks.title == ['"Heroes', '12" Mix']
+
+
+def test_columns_can_be_named(tmp_path):
+    log = "who,what,times,session\nann,x,3,s1\nann,y,1,s2\n"
+    named = {"track_column": "what", "plays_column": "times"}
+    plays = read(tmp_path, log, user_column="who", **named).plays
+    assert as_dict(plays) == {("ann", "x"): 3, ("ann", "y"): 1}
+    plays = read(tmp_path, log, group_by="session", **named).plays
+    assert plays.user_id == ["s1", "s2"]
+
+
+def test_broken_rows_are_left_out_and_counted(tmp_path):
+    good = "".join(f"u{i},t,1\n" for i in range(500))
+    broken = "u,t,many\nu,,1\n,t,1\nu,t,-1\nu,t,nan\n"
+    reading = read(tmp_path, "user_id,track_id,plays\n" + good + broken)
+    assert reading.broken_rows == 5
+    assert reading.plays.plays.sum() == 500
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("user_id,track_id,plays\nu,t,many\nu,x,1\n", "1 of 2 rows are broken.*--plays-column"),
+        ("user_id,track_id,plays\n", "no row.*--user-column"),
+        ("who,track_id,plays\nu,t,1\n", "no column for the user: it has who.*--user-column"),
+        ("user_id,thing,plays\nu,t,1\n", "no column for the track.*--track-column"),
+    ],
+)
+def test_what_is_no_log_is_refused(tmp_path, content, message):
+    with pytest.raises(AudiorecError, match=message):
+        read(tmp_path, content)
+
+
+def test_a_named_column_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(AudiorecError, match=r"no column 'playlist': it has user_id, track_id"):
+        read(tmp_path, "user_id,track_id\nu,t\n", group_by="playlist")
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_reading(tmp_path):
+    reading = read(tmp_path, b"user_id,track_id,plays\nann,caf\xe9,3\nbob,x,1\n")
+    assert len(reading.plays.tracks) == 2

@@ -1,0 +1,81 @@
+"""Joining a library to a log."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.matching import match, normalised
+from audiorec_cli.records import LoggedTracks
+
+
+def logged(*rows):
+    """LoggedTracks of (track_id, artist, title, isrc, mbid)."""
+    track_id, artist, title, isrc, mbid = ([*column] for column in zip(*rows, strict=True))
+    n = len(rows)
+    return LoggedTracks(track_id, title, artist, isrc, mbid, np.ones(n), np.ones(n, int))
+
+
+def test_each_key_matches_in_its_turn(tracks):
+    library = dataclasses.replace(
+        tracks(5), isrc=["", "", "US-AB1-23-45678", "", ""], mbid=["", "AB-1", "", "", ""]
+    )
+    log = logged(
+        ("folder/0", "", "", "", ""),
+        ("b", "", "", "", "ab-1"),
+        ("c", "", "", "usab12345678", ""),
+        ("d", "ARTIST 1", "Title: 3", "", ""),
+        ("e", "artist 0", "", "", ""),
+    )
+    matches = match(library, log)
+    assert matches.library_rows.tolist() == [0, 1, 2, 3]
+    assert matches.log_rows.tolist() == [0, 1, 2, 3]
+    assert matches.by_key == {"track_id": 1, "mbid": 1, "isrc": 1, "artist and title": 1}
+    matches = match(library, log, by_artist=True)
+    assert matches.library_rows.tolist() == [0, 1, 2, 3, 4]
+    assert matches.by_key["artist"] == 1
+
+
+def test_an_earlier_key_wins(tracks):
+    log = logged(("x", "artist 0", "title 0", "", ""), ("folder/0", "z", "z", "", ""))
+    assert match(tracks(1), log).log_rows.tolist() == [1]
+
+
+def test_every_song_of_an_artist_takes_the_artists_factors(tracks):
+    log = logged(("Artist 1", "Artist 1", "", "", ""), ("Artist 0", "Artist 0", "", "", ""))
+    matches = match(tracks(4), log, by_artist=True)
+    assert matches.log_rows.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The Beatles", "beatles"),
+        ("Beyoncé", "BEYONCE"),
+        ("Earth, Wind & Fire", "Earth Wind and Fire"),
+        ("Don't Stop", "Dont stop"),
+        ("Crazy in Love (feat. Jay-Z)", "Crazy In Love"),
+        ("Umbrella ft. JAY-Z", "umbrella"),
+        ("Sigur Rós", "Sigur Ros"),
+        ("宇多田ヒカル", "宇多田ヒカル"),
+    ],
+)
+def test_names_that_mean_the_same(one, other):
+    assert normalised(one) == normalised(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("!!!", "???"), ("The The", "The"), ("Left", "Lift"), ("1999", "1989")]
+)
+def test_names_that_do_not(one, other):
+    assert normalised(one) != normalised(other)
+
+
+def test_nothing_matched_shows_names_of_both_sides(tracks):
+    with pytest.raises(AudiorecError) as caught:
+        match(tracks(5), logged(*((f"id{i}", f"A{i}", f"S{i}", "", "") for i in range(5))))
+    message = str(caught.value)
+    for shown in ("artist 0 - title 0", "artist 0 - title 2", "A0 - S0", "A2 - S2", "--match"):
+        assert shown in message
+    assert "title 3" not in message

@@ -1,0 +1,186 @@
+"""Finding the track that is meant, and what is near it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from audiorec_cli.output.playlists import Entry, m3u8
+from audiorec_cli.records import Tracks
+from audiorec_cli.retrieval.lookup import find_tracks
+from audiorec_cli.retrieval.neighbors import nearest
+
+COMPASS = np.array(
+    [[np.cos(a), np.sin(a)] for a in np.deg2rad(np.arange(0, 360, 30))], dtype=np.float32
+)
+
+
+def named(*names):
+    """Tracks from "artist - title" or title alone."""
+    pairs = [name.split(" - ") if " - " in name else ("", name) for name in names]
+    n, none = len(names), [""] * len(names)
+    return Tracks(
+        [f"{i:02}/{title}" for i, (_, title) in enumerate(pairs)],
+        [f"{i:02}/{title}.mp3" for i, (_, title) in enumerate(pairs)],
+        [title for _, title in pairs], [artist for artist, _ in pairs],
+        none, np.zeros(n), np.zeros(n, int), np.zeros(n, int), none, none,
+    )  # fmt: skip
+
+
+def test_compass_directions_rank_by_angle():
+    rows, cosines = nearest(COMPASS[0] * 7, COMPASS, 5)
+    assert rows[0] == 0
+    assert set(rows[1:3]) == {1, 11}
+    assert set(rows[3:5]) == {2, 10}
+    np.testing.assert_allclose(cosines, np.cos(np.deg2rad([0, 30, 30, 60, 60])), atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 11, 12, 99])
+def test_k_is_cut_to_what_there_is(k):
+    rows, cosines = nearest(COMPASS[3], COMPASS, k)
+    assert len(rows) == len(cosines) == min(k, 12)
+    assert (np.diff(cosines) <= 0).all()
+
+
+LIBRARY = named(
+    "The Notorious B.I.G. - Juicy", "Beyoncé - Halo", "Lady Gaga - Poker Face",
+    "Lady Gaga - Bad Romance", "Queen - We Will Rock You", "Queen - We Are the Champions",
+    "Blur - Song 2", "Blur - Song 3", "Halo Sound - Intro", "Outkast - Hey Ya!", "Sia - Cheap",
+    "Adele - Cheap",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("Juicy", "Juicy"),
+        ("juicy", "Juicy"),
+        ("Notorious BIG - Juicy", "Juicy"),
+        ("Juicey", "Juicy"),
+        ("halo", "Halo"),
+        ("beyonce halo", "Halo"),
+        ("Pokerface", "Poker Face"),
+        ("lady gaga bad romance", "Bad Romance"),
+        ("hey ya", "Hey Ya!"),
+        ("Song 2", "Song 2"),
+        ("02/Poker Face", "Poker Face"),
+        ("02/Poker Face.mp3", "Poker Face"),
+        ("/music/02/Poker Face.mp3", "Poker Face"),
+        ("Poker Face.mp3", "Poker Face"),
+        ("Adele - Cheap", "Cheap"),
+    ],
+)
+def test_clear_queries(query, title):
+    (row,) = find_tracks(query, LIBRARY)
+    assert LIBRARY.title[row] == title
+
+
+def test_queries_that_are_not_clear():
+    assert [LIBRARY.artist[row] for row in find_tracks("Cheap", LIBRARY)] == ["Sia", "Adele"]
+    assert {"Song 2", "Song 3"} <= {LIBRARY.title[r] for r in find_tracks("blur song", LIBRARY)}
+    assert find_tracks("qqqqqq", LIBRARY) == []
+
+
+def test_the_query_comes_first_and_k_counts_it(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    status, out, err = audiorec("similar", "title 3", "-k", 3)
+    assert status == 0
+    assert "predictions: using p.h5" in err
+    header, *rows = [line.split("\t") for line in out.splitlines()]
+    assert header == ["rank", "score", "artist", "title", "track_id", "path"]
+    assert rows[0][:4] == ["1", "1.000", "artist 1", "title 3"]
+    assert {row[3] for row in rows[1:]} == {"title 2", "title 4"}
+    assert rows[1][1] == "0.866"
+
+
+def test_the_query_comes_first_even_among_equals(here, audiorec, predictions_file):
+    predictions_file("p.h5", np.repeat(COMPASS[:1], 12, axis=0))
+    _, out, _ = audiorec("similar", "title 7", "-k", 3)
+    assert out.splitlines()[1].split("\t")[3] == "title 7"
+
+
+def test_several_queries_are_near_all_of_them(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    _, out, _ = audiorec("similar", "title 1", "title 3", "-k", 3, "--json")
+    assert [row["title"] for row in json.loads(out)] == ["title 1", "title 3", "title 2"]
+
+
+def test_candidates_are_numbered_and_one_can_be_picked(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    status, out, err = audiorec("similar", "title")
+    assert (status, out) == (1, "")
+    assert "  2. artist" in err
+    assert err.splitlines()[-1].startswith('error: "title" may mean any of these 10 tracks: give')
+    second = next(line for line in err.splitlines() if line.startswith("  2. "))
+    status, out, _ = audiorec("similar", "title", "--pick", 2)
+    assert status == 0
+    assert out.splitlines()[1].split("\t")[4] in second
+
+
+def test_nothing_near_is_one_line(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    status, _, err = audiorec("similar", "qqqq")
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        'error: no track is called anything like "qqqq": check the spelling'
+    )
+
+
+def test_a_playlist_to_a_file_and_to_stdout(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    status, out, _ = audiorec("similar", "title 0", "-k", 2, "-o", "-")
+    assert status == 0
+    assert out.splitlines()[0] == "#EXTM3U"
+    assert out.splitlines()[-1].startswith("/music/folder/")
+    status, table, _ = audiorec("similar", "title 0", "-k", 2, "-o", "list.m3u8")
+    assert (here / "list.m3u8").read_text() == out
+    assert table.startswith("rank\t")
+
+
+@pytest.mark.parametrize("out", ["list.doc", "no/such/folder/list.m3u8"])
+def test_a_playlist_that_cannot_be_written_is_one_line(here, audiorec, predictions_file, out):
+    predictions_file("p.h5", COMPASS)
+    status, printed, err = audiorec("similar", "title 0", "-o", out)
+    assert (status, printed) == (1, "")
+    assert err.startswith(f"error: {out}" if out.endswith("doc") else "error: no/such/folder")
+
+
+def test_predictions_are_made_where_there_is_only_a_checkpoint(
+    here, audiorec, checkpoint_file, mels_file
+):
+    checkpoint_file("model.h5")
+    mels_file("out.h5")
+    status, out, err = audiorec("similar", "title 2", "-k", 3)
+    assert status == 0
+    assert "no predictions yet: making them" in err
+    assert len(out.splitlines()) == 4
+    assert (here / "predictions.h5").exists()
+    checkpoint_file("model.h5", n_factors=5)
+    _, _, err = audiorec("similar", "title 2")
+    assert "was not made from model.h5 as it is now" in err
+
+
+def test_tags_steer_neither_terminal_nor_playlist(here, audiorec, predictions_file):
+    from audiorec_cli import files
+
+    predictions = files.load_predictions(predictions_file("p.h5", COMPASS))
+    predictions.tracks.title[5] = "evil\x1b[2J\nEXTRA\u202egpj"
+    predictions.tracks.path[5] = "new\nline.mp3"
+    files.save_predictions("p.h5", predictions)
+    _, out, _ = audiorec("similar", "folder/5", "-k", 1)
+    assert len(out.splitlines()) == 2
+    assert r"evil\x1b[2J\nEXTRA\u202egpj" in out
+    _, out, _ = audiorec("similar", "folder/5", "-k", 1, "-o", "-")
+    assert "\x1b" not in out
+    assert out.splitlines()[-2:] == [
+        "#EXTINF:200,artist 1 - evil [2J EXTRA gpj",
+        "file:///music/new%0Aline.mp3",
+    ]
+
+
+def test_a_playlist_says_where_to_start():
+    text = m3u8([Entry("/a/b.mp3", "A", "B", 61.6, start_s=12.34)], title="a\nb")
+    assert text == (
+        "#EXTM3U\n#EXTENC:UTF-8\n#PLAYLIST:a b\n#EXTINF:62,A - B\n"
+        "#EXTVLCOPT:start-time=12.3\n/a/b.mp3\n"
+    )
