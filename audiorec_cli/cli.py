@@ -18,6 +18,7 @@ from audiorec_cli.errors import AudiorecError, ExitStatus
 
 app = typer.Typer(
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

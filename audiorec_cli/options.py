@@ -16,21 +16,17 @@ class Device(StrEnum):
     mps = "mps"
 
 
-_FOUND = "[default: the only one in this folder]"
+_FOUND = "the only one in this folder"
 
-MelsFile = Annotated[
-    Path | None, typer.Option("--mels", help=f"Mels file. {_FOUND}", show_default=False)
-]
-FactorsFile = Annotated[
-    Path | None, typer.Option("--factors", help=f"Factors file. {_FOUND}", show_default=False)
-]
-CheckpointFile = Annotated[
-    Path | None, typer.Option("--checkpoint", help=f"Checkpoint. {_FOUND}", show_default=False)
-]
-PredictionsFile = Annotated[
-    Path | None,
-    typer.Option("--predictions", help=f"Predictions file. {_FOUND}", show_default=False),
-]
+
+def _file_option(name, what):
+    return typer.Option(name, metavar="FILE", help=what, show_default=_FOUND)
+
+
+MelsFile = Annotated[Path | None, _file_option("--mels", "Mels file.")]
+FactorsFile = Annotated[Path | None, _file_option("--factors", "Factors file.")]
+CheckpointFile = Annotated[Path | None, _file_option("--checkpoint", "Checkpoint.")]
+PredictionsFile = Annotated[Path | None, _file_option("--predictions", "Predictions file.")]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where the network runs; auto takes a GPU if it can.")
 ]

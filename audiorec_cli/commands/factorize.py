@@ -11,9 +11,12 @@ from audiorec_cli import console
 
 def factorize(
     log: Annotated[
-        Path, typer.Argument(help="CSV or TSV with a header, or Taste Profile triplets.")
+        Path,
+        typer.Argument(metavar="LOG", help="CSV or TSV with a header, or Taste Profile triplets."),
     ],
-    out: Annotated[Path, typer.Argument(help="Factors file to write.")] = Path("factors.h5"),
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")] = Path(
+        "factors.h5"
+    ),
     factors: Annotated[int, typer.Option(min=1, help="Number of latent factors.")] = 40,
     alpha: Annotated[
         float, typer.Option(min=0, help="α in the confidence 1 + α·log(1 + plays/ε).")

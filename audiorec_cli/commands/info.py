@@ -11,7 +11,7 @@ from audiorec_cli.options import Json
 
 
 def info(
-    file: Annotated[Path, typer.Argument(help="A file that audiorec made.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that audiorec made.")],
     as_json: Json = False,
 ):
     """Tell what a file is: its kind, its rows, its settings and the command that made it."""

@@ -15,10 +15,12 @@ FAILURES_SHOWN = 5
 
 
 def mels(
-    audio: Annotated[Path, typer.Argument(help="Folder with audio files, at any depth.")],
-    out: Annotated[Path, typer.Argument(help="Mels file to write or go on with.")] = Path(
-        "mels.h5"
-    ),
+    audio: Annotated[
+        Path, typer.Argument(metavar="AUDIO", help="Folder with audio files, at any depth.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Mels file to write or go on with.")
+    ] = Path("mels.h5"),
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes that decode.", show_default="all cores"),

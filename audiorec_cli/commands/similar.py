@@ -17,7 +17,7 @@ def similar(
     queries: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUERY…", help='A title, "artist - title", path or track_id, nearly right.'
+            metavar="QUERY", help='A title, "artist - title", path or track_id, nearly right.'
         ),
     ],
     k: Annotated[int, typer.Option("-k", min=1, help="Tracks to list.")] = 10,
