@@ -18,16 +18,15 @@ def info(
     from audiorec_cli import files
 
     described = files.describe(file)
-    datasets = described.pop("datasets")
-    settings = json.loads(described.pop("params", "{}"))
-    rows = [("file", str(file)), *described.items()]
-    rows += [(f"settings.{name}", value) for name, value in _flat(settings)]
-    rows += [(f"data.{name}", value) for name, value in datasets.items()]
-    console.print_table(
-        ("what", "value"),
-        [(name, value if as_json else _shown(value)) for name, value in rows],
-        as_json=as_json,
-    )
+    settings, datasets = _flat(described.pop("settings")), described.pop("datasets")
+    rows = [
+        ("file", str(file)),
+        *described.pop("rows").items(),
+        *described.items(),
+        *((f"settings.{name}", json.dumps(value)) for name, value in settings),
+        *((f"data.{name}", shape) for name, shape in datasets.items()),
+    ]
+    console.print_table(("what", "value"), rows, as_json=as_json)
 
 
 def _flat(settings, prefix=""):
@@ -36,7 +35,3 @@ def _flat(settings, prefix=""):
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
-
-
-def _shown(value):
-    return value if isinstance(value, str) else json.dumps(value)

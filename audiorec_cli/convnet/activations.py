@@ -8,6 +8,8 @@ import torch
 
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
 
+FAINT = 0.1  # of the layer's strongest activation: what never exceeds it is as good as silent
+
 
 class TopExcerpts(NamedTuple):
     """For each filter of a layer the excerpts that activate it most, the highest first.
@@ -15,7 +17,7 @@ class TopExcerpts(NamedTuple):
     excerpts : (n_filters, k) int64, indices into the excerpts looked at, -1 where there are fewer
     values : (n_filters, k) float32, the activation; frames : (n_filters, k) int64, the layer's
     selectivity : (n_filters,) how many standard deviations above the mean the highest k lie; 0 for
-        a filter that never fires
+        a filter that hardly fires
     """
 
     excerpts: np.ndarray
@@ -94,7 +96,8 @@ def _selectivity(top_values, moments, n):
     deviation = np.sqrt(np.maximum(square - mean**2, 0))
     # of half of them at most: all together lie at the mean
     height = top_values[:, : max(1, n // 2)].mean(axis=1) - mean
-    return np.divide(height, deviation, out=np.zeros_like(height), where=deviation > 1e-9)
+    loud = top_values[:, 0] > FAINT * top_values.max()
+    return np.divide(height, deviation, out=np.zeros_like(height), where=loud & (deviation > 0))
 
 
 def second_of_frame(settings, layer, frame, *, hop_length, n_fft, sample_rate):

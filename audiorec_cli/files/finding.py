@@ -2,13 +2,27 @@
 
 from pathlib import Path
 
-import h5py
-
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.files.reading import attribute, kind_of, open_checked
+from audiorec_cli.files.reading import (
+    attribute,
+    dtype_name,
+    kind_of,
+    open_checked,
+    params,
+    walk,
+)
 from audiorec_cli.files.schema import MADE_BY
 
 SUFFIXES = (".h5", ".hdf5")
+TEXT_ATTRIBUTES = ("created_by", "audio_folder", "fingerprint")
+# A column that has a row for each thing of that name.
+ROWS_OF = {
+    "tracks": "tracks/track_id",
+    "excerpts": "excerpts/track",
+    "failures": "failures/path",
+    "listeners": "users/user_id",
+    "epochs": "history/epoch",
+}
 
 
 def find_all(kind, folder="."):
@@ -32,7 +46,7 @@ def find(kind, option, folder="."):
 
 
 def describe(path):
-    """What the file at `path` is: its kind, provenance, settings and shapes, as a dictionary."""
+    """What the file at `path` is: kind, rows, provenance, settings and datasets, by name."""
     if not Path(path).is_file():
         raise AudiorecError(f"{path}: no such file: name a file that audiorec made")
     kind = kind_of(path)
@@ -42,23 +56,21 @@ def describe(path):
             "one with 'audiorec mels AUDIO' or 'audiorec factorize LOG'"
         )
     with open_checked(path, kind) as file:
-        datasets = {}
-        file.visititems(
-            lambda name, item: (
-                datasets.update({name: (item.shape, item.dtype)})
-                if isinstance(item, h5py.Dataset)
-                else None
-            )
-        )
+        datasets = dict(walk(file))
+        texts = {name: attribute(file, name) for name in TEXT_ATTRIBUTES}
         return {
             "kind": kind,
             "schema_version": int(file.attrs["schema_version"]),
-            **{
-                name: attribute(file, name)
-                for name in ("created_by", "params", "audio_folder", "fingerprint")
-                if attribute(file, name)
+            **{name: text for name, text in texts.items() if text},
+            "rows": {
+                group: len(datasets[column])
+                for group, column in ROWS_OF.items()
+                if column in datasets
             },
-            "datasets": datasets,
+            "settings": params(file),
+            "datasets": {
+                name: f"{dataset.shape} {dtype_name(dataset)}" for name, dataset in datasets.items()
+            },
         }
 
 

@@ -105,7 +105,7 @@ def attribute(file, name):
 
 def _check_datasets(file, kind, file_size):
     """Hold every object of the file against the schema; ValueError names the first misfit."""
-    found = dict(_walk(file))
+    found = dict(walk(file))
     missing = [name for name in SCHEMA[kind] if not name.endswith("*") and name not in found]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
@@ -120,7 +120,7 @@ def _check_datasets(file, kind, file_size):
         raise ValueError("it claims more data than it holds")
 
 
-def _walk(group, prefix=""):
+def walk(group, prefix=""):
     """Every dataset below `group` by name; hard links only, so nothing leads out of the file."""
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -129,7 +129,7 @@ def _walk(group, prefix=""):
         if isinstance(member, h5py.Dataset):
             yield prefix + name, member
         elif isinstance(member, h5py.Group) and not prefix:
-            yield from _walk(member, f"{name}/")
+            yield from walk(member, f"{name}/")
         else:
             raise ValueError(f"{prefix}{name} does not belong there")
 
@@ -152,6 +152,7 @@ def _check_dataset(name, dataset, field, lengths):
 
 
 def dtype_name(dataset):
+    """The type of a dataset as the schema writes it."""
     info = h5py.check_string_dtype(dataset.dtype)
     if info is not None:
         return TEXT if info.length is None else "fixed text"

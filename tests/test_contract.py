@@ -1,0 +1,215 @@
+"""What every command promises: help, one line for a failure, nothing half-written, Ctrl-C."""
+
+import os
+import re
+
+import pytest
+import typer
+
+from audiorec_cli import files
+from audiorec_cli.cli import app
+
+ARGUMENTS = {
+    "mels": ("audio", "out.h5"),
+    "factorize": ("log.tsv", "--factors", 2),
+    "train": ("--epochs", 1, "--batch-size", 4, "--lr", 0.001, "--device", "cpu"),
+    "predict": ("--device", "cpu"),
+    "similar": ("title 1",),
+    "top-activations": ("--device", "cpu"),
+    "info": ("mels.h5",),
+    "demo": ("demo",),
+}
+# What each command reads from the current folder.
+READS = {
+    "mels": ("audio",),
+    "factorize": ("log.tsv",),
+    "train": ("mels.h5", "factors.h5"),
+    "predict": ("mels.h5", "model.h5"),
+    "similar": ("predictions.h5",),
+    "top-activations": ("mels.h5", "model.h5"),
+    "info": ("mels.h5",),
+    "demo": (),
+}
+WRITES = {"mels": "out.h5", "factorize": "factors.h5", "train": "model.h5",
+          "predict": "predictions.h5"}  # fmt: skip
+OPTION = {"mels.h5": "--mels", "factors.h5": "--factors", "model.h5": "--checkpoint",
+          "predictions.h5": "--predictions"}  # fmt: skip
+COMMANDS = typer.main.get_command(app).commands
+
+
+@pytest.fixture
+def folder(here, write_tone, mels_file, factors_file, checkpoint_file, predictions_file):
+    """Makes what a command reads, and nothing else, in the current folder."""
+
+    def make(command):
+        makers = {
+            "audio": lambda: [write_tone(f"audio/{i}.wav", 4.0, hz=200 + i) for i in range(2)],
+            "log.tsv": lambda: (here / "log.tsv").write_text(
+                "user_id\ttrack_id\tplays\n"
+                + "".join(f"u{u}\tt{t}\t{1 + u * t % 3}\n" for u in range(6) for t in range(5))
+            ),
+            "mels.h5": lambda: mels_file("mels.h5"),
+            "factors.h5": lambda: factors_file("factors.h5"),
+            "model.h5": lambda: checkpoint_file("model.h5"),
+            "predictions.h5": lambda: predictions_file("predictions.h5"),
+        }
+        for name in READS[command]:
+            makers[name]()
+        return here
+
+    return make
+
+
+def tree(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def assert_one_line(status, out, err):
+    """A failure: status 1, nothing on stdout, a last line that is the only error."""
+    assert status == 1
+    assert out == ""
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
+        err.splitlines()[-1]
+    ]
+    assert "Traceback" not in err
+
+
+def test_the_contract_covers_every_command():
+    assert set(COMMANDS) == set(ARGUMENTS) == set(READS)
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_help_explains_every_parameter(audiorec, command):
+    status, out, _ = audiorec(command, "--help")
+    assert status == 0
+    for parameter in COMMANDS[command].params:
+        assert parameter.help, parameter.name
+        assert max(parameter.opts, key=len).lstrip("-").upper() in out.upper().replace("_", "-")
+
+
+@pytest.mark.parametrize("command", [c for c in ARGUMENTS if c != "demo"])
+def test_it_works_and_writes_what_it_says(folder, audiorec, command):
+    here = folder(command)
+    before = set(tree(here))
+    status, _, err = audiorec(command, *ARGUMENTS[command])
+    assert status == 0, err
+    written = {WRITES[command]} if command in WRITES else set()
+    assert set(tree(here)) - before == written
+    assert "WARNING" not in err.upper()
+
+
+@pytest.mark.parametrize(("command", "missing"), [(c, name) for c in READS for name in READS[c]])
+def test_a_missing_input_is_one_line_with_the_remedy(folder, audiorec, command, missing):
+    here = folder(command)
+    if missing == "audio":
+        (here / "audio").rename(here / "elsewhere")
+    else:
+        (here / missing).unlink()
+    before = tree(here)
+    status, out, err = audiorec(command, *ARGUMENTS[command])
+    assert_one_line(status, out, err)
+    assert "no such f" in err or "make one with 'audiorec" in err
+    assert tree(here) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "spoilt"), [(c, name) for c in READS for name in READS[c] if name in OPTION]
+)
+@pytest.mark.parametrize("how", ["truncated", "text", "wrong kind", "newer"])
+def test_a_spoilt_input_is_one_line(
+    folder, audiorec, command, spoilt, how, predictions_file, factors_file
+):
+    import h5py
+
+    here = folder(command)
+    path = here / spoilt
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif how == "text":
+        path.write_text("hello")
+    elif how == "wrong kind":
+        path.unlink()
+        (factors_file if spoilt == "predictions.h5" else predictions_file)(path)
+    else:
+        with h5py.File(path, "r+") as file:
+            file.attrs["schema_version"] = 99
+    before = contents(here)
+    named = () if command == "info" else (OPTION[spoilt], spoilt)
+    if command == "info" and how == "wrong kind":
+        pytest.skip("info takes any kind")
+    status, out, err = audiorec(command, *ARGUMENTS[command], *named)
+    assert_one_line(status, out, err)
+    assert spoilt in err.splitlines()[-1]
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize("command", WRITES)
+def test_an_output_that_is_something_else_is_left_alone(folder, audiorec, command, here):
+    folder(command)
+    (here / WRITES[command]).write_text("my diary")
+    status, out, err = audiorec(command, *ARGUMENTS[command])
+    assert_one_line(status, out, err)
+    assert re.search(r"exists and holds no \w+: name another file, or remove it", err)
+    assert (here / WRITES[command]).read_text() == "my diary"
+
+
+@pytest.mark.parametrize("command", [c for c in WRITES if c != "mels"])
+def test_an_output_folder_that_is_not_there_is_one_line(folder, audiorec, command):
+    folder(command)
+    out = ("no/such/f.h5",) if command == "factorize" else ("--out", "no/such/f.h5")
+    arguments = ARGUMENTS[command]
+    if command == "factorize":
+        arguments = (arguments[0], *out, *arguments[1:])
+    else:
+        arguments = (*arguments, *out)
+    status, printed, err = audiorec(command, *arguments)
+    assert_one_line(status, printed, err)
+    assert "no/such: no such folder" in err
+
+
+@pytest.mark.parametrize("command", [c for c in WRITES if c != "mels"])
+def test_ctrl_c_leaves_nothing_half_written(folder, audiorec, command, monkeypatch):
+    here = folder(command)
+    before = contents(here)
+    replace = os.replace
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    status, out, _ = audiorec(command, *ARGUMENTS[command])
+    monkeypatch.setattr("os.replace", replace)
+    assert (status, out) == (130, "")
+    assert contents(here) == before
+
+
+def test_a_bug_keeps_its_traceback(folder, audiorec, monkeypatch):
+    folder("similar")
+
+    def bug(*arguments):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(files, "load_predictions", bug)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        audiorec("similar", "title 1")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("similar",), ("train", "--epochs", 0), ("train", "--epochs", "many"),
+     ("predict", "--device", "abacus"), ("mels",), ("similar", "x", "-k", 0)],
+)  # fmt: skip
+def test_wrong_usage_is_status_2(here, audiorec, arguments):
+    status, out, err = audiorec(*arguments)
+    assert (status, out) == (2, "")
+    assert "Usage" in err
+
+
+def test_version(audiorec):
+    from audiorec_cli import __version__
+
+    assert audiorec("--version")[:2] == (0, f"audiorec {__version__}\n")

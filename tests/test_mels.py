@@ -1,0 +1,137 @@
+"""audiorec mels: every file is accounted for, and nothing is done twice."""
+
+import os
+
+import numpy as np
+import pytest
+
+from audiorec_cli import files
+from audiorec_cli.audio import analysis
+from audiorec_cli.audio.spectrogram import SpectrogramSettings
+
+
+def suicidal(folder, path, settings):
+    """Stands in for analyse: dies like a decoder that crashes."""
+    if path == "b.wav":
+        os.abort()
+    return analysis.Failure(path, "fine")
+
+
+@pytest.fixture
+def library(here, write_tone):
+    for name in ("a.wav", "deep/er/b.FLAC", "c.ogg"):
+        write_tone(here / "audio" / name, 31, hz=200 + len(name))
+    (here / "audio/cover.jpg").write_bytes(b"\xff\xd8\xff" + bytes(100))
+    (here / "audio/fake.mp3").write_text("this is not audio\n" * 100)
+    return here / "audio"
+
+
+def test_rows_and_failures_are_all_files(library, audiorec):
+    status, out, err = audiorec("mels", library, "out.h5")
+    assert (status, out) == (0, "")
+    mels = files.load_mels("out.h5")
+    assert mels.tracks.path == ["a.wav", "c.ogg", "deep/er/b.FLAC"]
+    assert mels.tracks.track_id == ["a", "c", "deep/er/b"]
+    assert [path for path, _ in mels.failures] == ["cover.jpg", "fake.mp3"]
+    assert mels.audio_folder == str(library)
+    assert "failed: fake.mp3: not audio that can be decoded" in err
+    assert "out.h5: 3 tracks, 3 of them new, 2 files failed" in err
+    np.testing.assert_allclose(mels.start_s, 0.5, atol=0.01)
+    with files.MelsReader("out.h5") as reader:
+        for row in range(3):
+            assert reader.read(row).max() > 3
+
+
+def test_a_second_run_does_only_what_is_new_or_changed(library, audiorec, write_tone):
+    audiorec("mels", library, "out.h5")
+    first = files.load_mels("out.h5")
+    write_tone(library / "new.wav", 31)
+    write_tone(library / "a.wav", 40, hz=900)
+    (library / "c.ogg").unlink()
+    with files.MelsReader("out.h5") as reader:
+        before = [reader.read(row) for row in range(3)]
+    status, _, err = audiorec("mels", library, "out.h5")
+    assert status == 0
+    assert "4 tracks, 1 of them new" in err
+    assert "1 tracks no longer in" in err
+    mels = files.load_mels("out.h5")
+    assert mels.tracks.path == [*first.tracks.path, "new.wav"]
+    assert mels.tracks.duration_s[0] == pytest.approx(40)
+    with files.MelsReader("out.h5") as reader:
+        assert not np.array_equal(reader.read(0), before[0])
+        assert np.array_equal(reader.read(2), before[2])
+
+
+def test_ctrl_c_keeps_what_was_done_and_the_next_run_goes_on(library, audiorec, monkeypatch):
+    analyse_all = analysis.analyse_all
+
+    def interrupted(*arguments, **options):
+        yield next(iter(analyse_all(*arguments, **options)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(analysis, "analyse_all", interrupted)
+    assert audiorec("mels", library, "out.h5")[0] == 130
+    assert files.load_mels("out.h5").tracks.path == ["a.wav"]
+    monkeypatch.setattr(analysis, "analyse_all", analyse_all)
+    status, _, err = audiorec("mels", library, "out.h5")
+    assert status == 0
+    assert "3 tracks, 2 of them new" in err
+    whole = files.load_mels("out.h5")
+    audiorec("mels", library, "whole.h5")
+    assert whole.tracks.path == files.load_mels("whole.h5").tracks.path
+
+
+def test_nothing_decoded_is_one_line_and_leaves_no_file(here, audiorec):
+    (here / "audio").mkdir()
+    (here / "audio/a.mp3").write_text("no music")
+    status, out, err = audiorec("mels", "audio", "out.h5")
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1] == (
+        "error: audio: no file there could be decoded: put audio files in it"
+    )
+    assert os.listdir(here) == ["audio"]
+
+
+def test_an_empty_folder_and_a_file_are_one_line(here, audiorec, write_tone):
+    (here / "audio").mkdir()
+    assert audiorec("mels", "audio")[2].startswith("error: audio holds no files: put audio files")
+    write_tone(here / "a.wav")
+    assert audiorec("mels", "a.wav")[2].startswith("error: a.wav is a file: name the folder")
+
+
+def test_two_libraries_do_not_mix(library, audiorec, write_tone):
+    audiorec("mels", library, "out.h5")
+    write_tone("other/x.wav", 31)
+    status, _, err = audiorec("mels", "other", "out.h5")
+    assert status == 1
+    assert "holds the tracks of" in err
+    library.rename("moved")
+    status, _, err = audiorec("mels", "moved", "out.h5")
+    assert status == 0
+    assert "3 tracks, 0 of them new" in err
+    assert files.load_mels("out.h5").audio_folder.endswith("moved")
+
+
+def test_a_manifest_names_the_tracks(library, audiorec):
+    with open("names.csv", "w") as file:
+        file.write("path,track_id,title\na.wav,T1,One\n")
+    assert audiorec("mels", library, "out.h5", "--manifest", "names.csv")[0] == 0
+    tracks = files.load_mels("out.h5").tracks
+    assert (tracks.track_id[0], tracks.title[0]) == ("T1", "One")
+
+
+def test_a_file_name_that_is_no_text(library, audiorec, write_tone):
+    name = os.fsdecode(b"bad\xff\nname.wav")
+    os.rename(library / "a.wav", library / name)
+    assert audiorec("mels", library, "out.h5")[0] == 0
+    tracks = files.load_mels("out.h5").tracks
+    assert name in tracks.path
+    assert os.path.exists(os.path.join(library, tracks.path[tracks.path.index(name)]))
+
+
+def test_a_worker_that_dies_takes_no_other_file_with_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(analysis, "analyse", suicidal)
+    paths = ["a.wav", "b.wav", *(f"{i}.wav" for i in range(20))]
+    results = list(analysis.analyse_all(tmp_path, paths, workers=2, settings=SpectrogramSettings()))
+    assert [result.path for result in results] == paths
+    assert [r.path for r in results if r.reason == "crashed the decoder"] == ["b.wav"]
