@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -18,7 +17,6 @@ from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.files.schema import SCHEMA
 from audiorec_cli.records import (
     AnalysedTrack,
     Checkpoint,
@@ -368,12 +366,3 @@ def test_finding_by_kind(here, predictions_file, mels_file):
     predictions_file("two.h5")
     with pytest.raises(AudiorecError, match=r"one\.hdf5, two\.h5: pick one by --predictions"):
         files.find("predictions", "--predictions")
-
-
-def test_the_document_of_the_schema_is_complete():
-    text = (Path(__file__).parents[1] / "docs/files.md").read_text()
-    for kind, fields in SCHEMA.items():
-        section = text.split(f"\n## {kind}\n")[1].split("\n## ")[0]
-        for dataset, field in fields.items():
-            shape = ", ".join(map(str, field.shape))
-            assert f"| `{dataset}` | ({shape}) | {field.dtype} |" in section, (kind, dataset)

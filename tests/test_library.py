@@ -25,6 +25,20 @@ def test_walk_follows_links_but_not_in_circles(tmp_path):
     assert walk(tmp_path / "library") == ["linked/album/a.mp3"]
 
 
+def test_a_folder_that_cannot_be_read_is_not_passed_over_in_silence(tmp_path, monkeypatch):
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "a.mp3").touch()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert walk(tmp_path) == ["a.mp3", "locked"]
+
+
 def test_track_id_is_the_path_without_suffix():
     assert name_tracks(["a/b.mp3", "c.d.flac", "README"]) == {
         "a/b.mp3": "a/b",

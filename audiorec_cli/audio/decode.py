@@ -117,6 +117,8 @@ def _read_with_av(file, seconds):
             if not container.streams.audio:
                 raise Undecodable("holds no audio")
             stream = container.streams.audio[0]
+            if stream.codec_context is None:
+                raise Undecodable("holds audio of an unknown codec")
             _check_layout(stream.rate or 0, stream.channels)
             return _read_stream(container, stream, seconds)
     except (av.FFmpegError, OSError, ValueError) as error:

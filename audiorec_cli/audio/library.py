@@ -34,10 +34,15 @@ def walk(folder):
     """Every file below `folder`, as sorted paths relative to it with "/" between names.
 
     Links are followed; a folder that was already visited, through a circle of links, is not
-    entered again. What is in a file is not looked at.
+    entered again. A folder that cannot be read stands in the list like a file. What is in a file
+    is not looked at.
     """
     found, visited = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+
+    def add_unreadable(error):
+        found.append(os.path.relpath(error.filename, folder))
+
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=add_unreadable):
         state = os.stat(parent)
         if (state.st_dev, state.st_ino) in visited:
             folders.clear()
