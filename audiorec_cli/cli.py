@@ -65,4 +65,6 @@ def main(argv=None):
 
 def run():
     """The entry point of the console command."""
+    # titles may hold letters that the terminal's encoding lacks
+    sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -56,15 +56,17 @@ def print_table(columns, rows, *, as_json=False, section=None):
     """
     rows = list(rows)
     if as_json:
-        text = json.dumps(
-            [dict(zip(columns, row, strict=True)) for row in rows], indent=1, ensure_ascii=True
-        )
-        print(text)
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
     elif sys.stdout.isatty():
         _print_rich_table(columns, rows, section)
     else:
         for row in (columns, *rows):
             print("\t".join(_cell(value) for value in row))
+
+
+def print_json(value):
+    """Print a value to stdout as JSON, in letters that every terminal and pipe takes."""
+    print(json.dumps(value, indent=1))
 
 
 def _print_rich_table(columns, rows, section):

@@ -30,14 +30,16 @@ def match(library, log, *, by_artist=False):
 
     library : Tracks; log : LoggedTracks
     Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, and with
-    by_artist the artist alone. Returns Matches. Raises AudiorecError when nothing matches.
+    by_artist the artist alone. Where several items go by the same name, the one with the most
+    listeners is meant. Returns Matches. Raises AudiorecError when nothing matches.
     """
     library_keys, log_keys = _keys(library), _keys(log)
     if not by_artist:
         del library_keys["artist"], log_keys["artist"]
     matched, by_key = {}, {}
+    least_heard_first = np.argsort(log.listeners, kind="stable").tolist()
     for key, values in log_keys.items():
-        rows = {value: row for row, value in reversed(list(enumerate(values))) if value}
+        rows = {values[row]: row for row in least_heard_first if values[row]}
         found = {
             row: rows[value]
             for row, value in enumerate(library_keys[key])

@@ -31,15 +31,31 @@ DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where the network runs; auto takes a GPU if it can.")
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Excerpts at a time.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed, the same result.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", min=1, help="Processes to use.", show_default="all cores"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-def found(kind, path, *, option=None):
+# What each kind of file is called unless it is named.
+DEFAULT_NAMES = {
+    "mels": Path("mels.h5"),
+    "factors": Path("factors.h5"),
+    "checkpoint": Path("model.h5"),
+    "predictions": Path("predictions.h5"),
+}
+
+
+def found(kind, path):
     """`path`, or where none was named the only file of this kind in the current folder."""
     from audiorec_cli import console, files
 
     if path is not None:
         return path
-    path = files.find(kind, option or f"--{kind}")
+    path = files.find(kind, f"--{kind}")
     console.note(f"{kind}: using {path}")
     return path

@@ -65,6 +65,11 @@ class Tracks(_Table):
     isrc: list[str]
     mbid: list[str]
 
+    @cached_property
+    def row_of_path(self):
+        """{path: row}."""
+        return {path: row for row, path in enumerate(self.path)}
+
     def name(self, row):
         """The track as people write it: "artist - title", or the title alone."""
         return _name(self.artist[row], self.title[row], self.track_id[row])
@@ -196,7 +201,8 @@ class AnalysedTrack:
 class Checkpoint:
     """A trained network and all that training needs to go on from here.
 
-    settings : {"network": …, "training": …, "match": …}, the settings dataclasses as dictionaries
+    settings : {"network": …, "training": …} the settings dataclasses as dictionaries, "match": what
+        log and library were joined by, "examples": a digest of what was trained on
     weights : name → float32 array, of the epoch with the lowest validation loss
     latest_weights, optimizer : name → float32 array, as the last finished epoch left them
     mel_mean, mel_deviation : (n_mels,) float32, over the training mels, a bin at a time

@@ -60,8 +60,9 @@ def train_on_shuffled(factors, folder, epochs):
     shuffled = dataclasses.replace(factors, track_factors=factors.track_factors[order])
     files.save_factors(folder / "factors.h5", shuffled)
     made = folder / "model.h5", folder / "predictions.h5"
-    run("train", "--factors", folder / "factors.h5", "--out", made[0], "--epochs", epochs)
-    run("predict", "--checkpoint", made[0], "--out", made[1])
+    shuffled_factors = ("--factors", folder / "factors.h5")
+    run("train", *shuffled_factors, "--out", made[0], "--epochs", epochs, "--device", "cpu")
+    run("predict", "--checkpoint", made[0], "--out", made[1], "--device", "cpu")
     return files.load_predictions(made[1])
 
 
@@ -69,7 +70,7 @@ def compare(folder, epochs):
     """Print and return the shares of both trainings: {name: (placed, similar)}."""
     os.chdir(folder)
     factors = files.load_factors("factors.h5")
-    run("predict", "--checkpoint", "model.h5")
+    run("predict", "--checkpoint", "model.h5", "--device", "cpu")
     shares = {
         "trained on the factors": measure(files.load_predictions("predictions.h5"), factors),
         "trained on shuffled factors": measure(

@@ -9,6 +9,7 @@ import termios
 
 import pytest
 
+from audiorec_cli import files
 from audiorec_cli.console import printable
 
 
@@ -107,5 +108,23 @@ def test_info_tells_what_a_file_is(here, mels_file, audiorec):
     assert told["kind"] == "mels"
     assert told["tracks"] == "6"
     assert told["settings.hop_length"] == "1102"
-    assert told["data.mels"] == "(6, 128, 599) float16"
+    assert told["datasets.mels"] == "(6, 128, 599) float16"
     assert told["created_by"].startswith("audiorec 0")
+    _, out, _ = audiorec("info", "m.h5", "--json")
+    told = json.loads(out)
+    assert told["rows"] == {"tracks": 6, "excerpts": 6, "failures": 0}
+    assert told["settings"]["hop_length"] == 1102
+
+
+def test_titles_reach_a_pipe_that_has_no_letters_for_them(here, predictions_file):
+    predictions = files.load_predictions(predictions_file("p.h5"))
+    predictions.tracks.title[3] = "Café 宇多田"
+    files.save_predictions("p.h5", predictions)
+    done = subprocess.run(
+        [sys.executable, "-m", "audiorec_cli", "similar", "folder/3", "-k", "1"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert r"Caf\xe9" in done.stdout

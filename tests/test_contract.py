@@ -2,6 +2,10 @@
 
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 import typer
@@ -187,6 +191,70 @@ def test_ctrl_c_leaves_nothing_half_written(folder, audiorec, command, monkeypat
     assert contents(here) == before
 
 
+@pytest.mark.parametrize("command", ["mels", "train", "demo"])
+@pytest.mark.parametrize("seconds", [0.7, 2.0])
+def test_ctrl_c_at_any_moment_is_quiet(folder, command, seconds):
+    folder(command)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audiorec_cli", command, *map(str, ARGUMENTS[command])],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        err = process.stderr.read()
+    assert "Traceback" not in err
+    assert "Error" not in err
+    assert process.returncode in (0, 130)
+    if process.returncode == 130 and command == "demo":
+        assert not os.path.exists("demo")
+
+
+def test_a_file_in_use_is_one_line_and_hinders_no_one_else(
+    folder, audiorec, mels_file, predictions_file
+):
+    folder("mels")
+    mels_file("out.h5")
+    predictions_file("predictions.h5")
+    script = (
+        "import sys; from audiorec_cli import files\n"
+        "with files.MelsWriter('out.h5', audio_folder='/music', params={}):\n"
+        "    print('open', flush=True); sys.stdin.read()"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as first:
+        assert first.stdout.readline() == b"open\n"
+        for arguments in (("mels", "audio", "out.h5"), ("info", "out.h5"), ("train",)):
+            status, out, err = audiorec(*arguments)
+            assert_one_line(status, out, err)
+            assert f"out.h5 is in use by process {first.pid}: wait until" in err
+        assert audiorec("similar", "title 1")[0] == 0
+
+
+def test_a_mels_file_without_tracks_is_one_line(folder, audiorec):
+    here = folder("top-activations")
+    (here / "mels.h5").unlink()
+    writer = files.MelsWriter("mels.h5", audio_folder="/music", params={})
+    writer._file.close()
+    for command in ("predict", "top-activations"):
+        status, out, err = audiorec(command)
+        assert_one_line(status, out, err)
+        assert "mels.h5 holds no tracks yet: run 'audiorec mels AUDIO' to its end" in err
+
+
+def test_a_checkpoint_of_another_version_is_one_line(folder, audiorec):
+    import h5py
+
+    folder("predict")
+    with h5py.File("model.h5", "r+") as file:
+        file.attrs["params"] = '{"network": {"n_heads": 8}}'
+    status, out, err = audiorec("predict")
+    assert_one_line(status, out, err)
+    assert "train it again with 'audiorec train'" in err
+
+
 def test_a_bug_keeps_its_traceback(folder, audiorec, monkeypatch):
     folder("similar")
 
@@ -207,6 +275,25 @@ def test_wrong_usage_is_status_2(here, audiorec, arguments):
     status, out, err = audiorec(*arguments)
     assert (status, out) == (2, "")
     assert "Usage" in err
+
+
+@pytest.mark.parametrize("command", ["demo", "train", "factorize"])
+def test_a_seed_out_of_range_is_wrong_usage(here, audiorec, command):
+    assert audiorec(command, "x", "--seed", 2**32)[0] == 2
+
+
+def test_demo_refuses_what_it_could_spoil(here, audiorec):
+    (here / "full").mkdir()
+    (here / "full/diary.txt").write_text("mine")
+    for folder, message in (
+        ("full", "full exists and is not empty: name another folder, or remove it"),
+        ("full/diary.txt", "exists and is not empty"),
+        ("no/such/place", "cannot be made: No such file or directory: name another folder"),
+    ):
+        status, out, err = audiorec("demo", folder)
+        assert_one_line(status, out, err)
+        assert message in err
+    assert tree(here) == ["full", "full/diary.txt"]
 
 
 def test_version(audiorec):

@@ -104,3 +104,8 @@ def test_more_factors_than_the_log_can_tell_are_refused():
 @pytest.mark.filterwarnings("error")
 def test_the_number_of_blas_threads_is_set_as_implicit_asks():
     fit_als(log_of(checkerboard()), AlsSettings(n_factors=4))
+
+
+def test_one_track_is_refused():
+    with pytest.raises(AudiorecError, match="has one track"):
+        fit_als(log_of(np.ones((5, 1))), AlsSettings(n_factors=1))

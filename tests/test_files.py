@@ -212,6 +212,40 @@ def test_a_second_writer_is_told_who_holds_the_file(tmp_path, mels_file):
             files.MelsWriter(path, audio_folder="/a", params={})
 
 
+def test_ctrl_c_does_not_cut_an_append_in_two(tmp_path, mels_file, monkeypatch):
+    path = mels_file(tmp_path / "m.h5", 2)
+    held = files.load_mels(path).tracks
+    columns = {c: getattr(held, c)[0] for c in Tracks.columns()} | {"track_id": "new"}
+    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+    resize = h5py.Dataset.resize
+    resized = []
+
+    def interrupted(dataset, *arguments, **options):
+        resized.append(dataset.name)
+        os.kill(os.getpid(), signal.SIGINT)
+        return resize(dataset, *arguments, **options)
+
+    monkeypatch.setattr(h5py.Dataset, "resize", interrupted)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        files.MelsWriter(path, audio_folder="/music", params={}) as writer,
+    ):
+        writer.append([item])
+    assert len(resized) == len(Tracks.columns()) + 3
+    assert files.load_mels(path).tracks.track_id == [*held.track_id, "new"]
+
+
+def test_a_track_id_is_never_stored_twice(tmp_path, mels_file):
+    path = mels_file(tmp_path / "m.h5", 2)
+    held = files.load_mels(path).tracks
+    columns = {c: getattr(held, c)[0] for c in Tracks.columns()}
+    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+    writer = files.MelsWriter(path, audio_folder="/music", params={})
+    with writer, pytest.raises(ValueError, match="occurs twice"):
+        writer.append([item])
+    assert len(files.load_mels(path).tracks) == 2
+
+
 # What a hostile or damaged file can be: each spoils a good predictions file.
 
 
@@ -366,3 +400,11 @@ def test_finding_by_kind(here, predictions_file, mels_file):
     predictions_file("two.h5")
     with pytest.raises(AudiorecError, match=r"one\.hdf5, two\.h5: pick one by --predictions"):
         files.find("predictions", "--predictions")
+
+
+@pytest.mark.parametrize("value", [3, np.zeros(4), h5py.Empty("f"), b"mels"])
+def test_an_odd_kind_is_no_kind_and_stops_nothing(here, predictions_file, value):
+    predictions_file("good.h5")
+    with h5py.File("odd.h5", "w") as file:
+        file.attrs["kind"] = value
+    assert list(map(str, files.find_all("predictions"))) == ["good.h5"]

@@ -9,12 +9,13 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "audiorec_cli"
 DOMAIN = ("audio", "listening", "convnet", "retrieval", "output", "demo")
-BASE = {"errors", "records", "__init__"}
+BASE = {"errors", "records", "workers", "__init__"}
 # What each part may import from the package, besides itself.
 MAY_IMPORT = {
     "errors": set(),
     "__init__": set(),
     "console": {"errors"},
+    "workers": {"errors"},
     "records": {"errors"},
     "matching": BASE,
     "files": BASE,

@@ -72,6 +72,18 @@ def test_columns_can_be_named(tmp_path):
     assert plays.user_id == ["s1", "s2"]
 
 
+def test_groups_of_two_listeners_are_not_mixed(tmp_path):
+    log = "user_id,track_id,session\nann,x,1\nbob,y,1\nann,z,2\n"
+    plays = read(tmp_path, log, group_by="session").plays
+    assert plays.user_id == ["ann / 1", "ann / 2", "bob / 1"]
+
+
+def test_rows_of_no_plays_are_left_out_but_not_broken(tmp_path):
+    reading = read(tmp_path, "user_id,track_id,plays\nann,x,0\nann,y,2\nbob,y,1\n")
+    assert reading.broken_rows == 0
+    assert reading.plays.tracks.track_id == ["y"]
+
+
 def test_broken_rows_are_left_out_and_counted(tmp_path):
     good = "".join(f"u{i},t,1\n" for i in range(500))
     broken = "u,t,many\nu,,1\n,t,1\nu,t,-1\nu,t,nan\n"
@@ -84,7 +96,10 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
     ("content", "message"),
     [
         ("", "is empty"),
-        ("user_id,track_id,plays\nu,t,many\nu,x,1\n", "1 of 2 rows are broken.*--plays-column"),
+        ("user_id,track_id,plays\nu,t,many\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
+        ("user_id,track_id,plays\nu,t,1e39\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
+        ("user_id,track_id\nu,t\n".encode("utf-16"), "is no text in UTF-8: .*CSV in UTF-8"),
+        (b"\x1f\x8b\x08\x00abc", "is no text in UTF-8: unpack it"),
         ("user_id,track_id,plays\n", "no row.*--user-column"),
         ("who,track_id,plays\nu,t,1\n", "no column for the user: it has who.*--user-column"),
         ("user_id,thing,plays\nu,t,1\n", "no column for the track.*--track-column"),

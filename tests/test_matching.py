@@ -79,3 +79,11 @@ def test_nothing_matched_shows_names_of_both_sides(tracks):
     for shown in ("artist 0 - title 0", "artist 0 - title 2", "A0 - S0", "A2 - S2", "--match"):
         assert shown in message
     assert "title 3" not in message
+
+
+def test_of_items_with_one_name_the_one_with_most_listeners_is_meant(tracks):
+    log = logged(
+        *((f"id{i}", "Artist 0 feat. X" if i else "artist 0", "", "", "") for i in range(3))
+    )
+    heard = dataclasses.replace(log, listeners=np.array([5, 700, 3]))
+    assert match(tracks(1), heard, by_artist=True).log_rows.tolist() == [1]

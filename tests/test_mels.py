@@ -35,7 +35,7 @@ def test_rows_and_failures_are_all_files(library, audiorec):
     assert [path for path, _ in mels.failures] == ["cover.jpg", "fake.mp3"]
     assert mels.audio_folder == str(library)
     assert "failed: fake.mp3: not audio that can be decoded" in err
-    assert "out.h5: 3 tracks, 3 of them new, 2 files failed" in err
+    assert "3 tracks, 3 of them new, 1 files failed, 1 other files hold no audio" in err
     np.testing.assert_allclose(mels.start_s, 0.5, atol=0.01)
     with files.MelsReader("out.h5") as reader:
         for row in range(3):
@@ -53,7 +53,7 @@ def test_a_second_run_does_only_what_is_new_or_changed(library, audiorec, write_
     status, _, err = audiorec("mels", library, "out.h5")
     assert status == 0
     assert "4 tracks, 1 of them new" in err
-    assert "1 tracks no longer in" in err
+    assert "1 no longer in" in err
     mels = files.load_mels("out.h5")
     assert mels.tracks.path == [*first.tracks.path, "new.wav"]
     assert mels.tracks.duration_s[0] == pytest.approx(40)
@@ -105,6 +105,7 @@ def test_two_libraries_do_not_mix(library, audiorec, write_tone):
     status, _, err = audiorec("mels", "other", "out.h5")
     assert status == 1
     assert "holds the tracks of" in err
+    assert audiorec("mels", "other/../audio", "out.h5")[0] == 0
     library.rename("moved")
     status, _, err = audiorec("mels", "moved", "out.h5")
     assert status == 0
@@ -135,3 +136,30 @@ def test_a_worker_that_dies_takes_no_other_file_with_it(monkeypatch, tmp_path):
     results = list(analysis.analyse_all(tmp_path, paths, workers=2, settings=SpectrogramSettings()))
     assert [result.path for result in results] == paths
     assert [r.path for r in results if r.reason == "crashed the decoder"] == ["b.wav"]
+
+
+def test_a_manifest_that_gives_an_id_twice_is_refused(library, audiorec):
+    with open("names.csv", "w") as file:
+        file.write("path,track_id\na.wav,T1\nc.ogg,T1\n")
+    status, _, err = audiorec("mels", library, "out.h5", "--manifest", "names.csv")
+    assert status == 1
+    assert "names.csv gives two files the track_id T1" in err
+    assert not os.path.exists("out.h5")
+
+
+def test_a_name_that_frees_or_takes_another_stays_unique(here, audiorec, write_tone):
+    write_tone("audio/a.flac", 4)
+    write_tone("audio/a.mp3.flac", 4)
+    assert audiorec("mels", "audio")[0] == 0
+    write_tone("audio/a.mp3", 4)
+    assert audiorec("mels", "audio")[0] == 0
+    assert files.load_mels("mels.h5").tracks.track_id == ["a", "a.mp3", "a.mp3 (2)"]
+
+
+def test_a_file_that_turned_into_a_dead_link_is_a_failure(library, audiorec):
+    audiorec("mels", library, "out.h5")
+    (library / "a.wav").unlink()
+    (library / "a.wav").symlink_to("nowhere")
+    status, _, err = audiorec("mels", library, "out.h5")
+    assert status == 0
+    assert "failed: a.wav: cannot be opened: No such file" in err

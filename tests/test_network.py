@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch.nn import functional
 
 from audiorec_cli.convnet.network import Network, NetworkSettings, global_temporal_pool
 
@@ -31,11 +30,20 @@ def test_every_intermediate_shape(network):
         "dense2": (2, 2048),
     }
     assert list(shapes) == network.settings.layers
-    pooled = [functional.max_pool1d(torch.rand(1, 1, n), p).shape[-1]
-              for n, p in ((596, 4), (146, 2), (70, 2))]  # fmt: skip
-    assert pooled == [149, 73, 35]
-    assert network.dense[0].in_features == 3 * 512 == 1536
+    seen = {}
+    for name, layer in network.named_modules():
+        layer.register_forward_hook(
+            lambda _, given, __, name=name: seen.update({name: tuple(given[0].shape)})
+        )
     assert network(mels).shape == (2, 40)
+    inputs = {name: seen[name] for name in ("convs.1", "convs.2", "convs.3", "dense.0", "output")}
+    assert inputs == {
+        "convs.1": (2, 256, 149),
+        "convs.2": (2, 256, 73),
+        "convs.3": (2, 512, 35),
+        "dense.0": (2, 1536),
+        "output": (2, 2048),
+    }
 
 
 def test_global_temporal_pooling_is_mean_maximum_and_l2_norm():

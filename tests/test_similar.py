@@ -110,7 +110,7 @@ def test_candidates_are_numbered_and_one_can_be_picked(here, audiorec, predictio
     status, out, err = audiorec("similar", "title")
     assert (status, out) == (1, "")
     assert "  2. artist" in err
-    assert err.splitlines()[-1].startswith('error: "title" may mean any of these 10 tracks: give')
+    assert err.splitlines()[-1].startswith('error: "title" may mean any of 10 tracks: give')
     second = next(line for line in err.splitlines() if line.startswith("  2. "))
     status, out, _ = audiorec("similar", "title", "--pick", 2)
     assert status == 0
@@ -122,7 +122,8 @@ def test_nothing_near_is_one_line(here, audiorec, predictions_file):
     status, _, err = audiorec("similar", "qqqq")
     assert status == 1
     assert err.splitlines()[-1] == (
-        'error: no track is called anything like "qqqq": check the spelling'
+        'error: no track is called anything like "qqqq": check the spelling, or make the '
+        "predictions again with 'audiorec predict' if it is new"
     )
 
 
@@ -137,12 +138,25 @@ def test_a_playlist_to_a_file_and_to_stdout(here, audiorec, predictions_file):
     assert table.startswith("rank\t")
 
 
-@pytest.mark.parametrize("out", ["list.doc", "no/such/folder/list.m3u8"])
+@pytest.mark.parametrize("out", ["list.doc", "no/such/folder/list.m3u8", "folder.m3u8"])
 def test_a_playlist_that_cannot_be_written_is_one_line(here, audiorec, predictions_file, out):
     predictions_file("p.h5", COMPASS)
+    (here / "folder.m3u8").mkdir()
     status, printed, err = audiorec("similar", "title 0", "-o", out)
     assert (status, printed) == (1, "")
-    assert err.startswith(f"error: {out}" if out.endswith("doc") else "error: no/such/folder")
+    assert err.startswith(f"error: {out.removesuffix('/list.m3u8')}")
+
+
+def test_queries_that_cancel_out_or_cannot_be_picked_from_are_one_line(
+    here, audiorec, predictions_file
+):
+    predictions_file("p.h5", COMPASS)
+    status, out, err = audiorec("similar", "title 0", "title 6")
+    assert (status, out) == (1, "")
+    assert "opposite each other: ask for one at a time" in err
+    status, out, err = audiorec("similar", "title 0", "title", "--pick", 2)
+    assert (status, out) == (1, "")
+    assert "--pick goes with a single query" in err
 
 
 def test_predictions_are_made_where_there_is_only_a_checkpoint(
@@ -157,7 +171,7 @@ def test_predictions_are_made_where_there_is_only_a_checkpoint(
     assert (here / "predictions.h5").exists()
     checkpoint_file("model.h5", n_factors=5)
     _, _, err = audiorec("similar", "title 2")
-    assert "was not made from model.h5 as it is now" in err
+    assert f"was not made from {here / 'model.h5'} as it is now" in err
 
 
 def test_tags_steer_neither_terminal_nor_playlist(here, audiorec, predictions_file):

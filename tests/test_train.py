@@ -2,6 +2,9 @@
 
 import os
 import re
+import subprocess
+import sys
+import time
 
 import h5py
 import numpy as np
@@ -123,14 +126,14 @@ def test_too_few_tracks_are_one_line(here, audiorec, mels_file, factors_file):
     factors_file("factors.h5", 2)
     status, _, err = audiorec("train", *SHORT)
     assert status == 1
-    assert "need 3 at least" in err
+    assert "test need one each: add tracks" in err
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (("--lr", 0.2), "learning_rate 0.01, not 0.2"),
-        (("--seed", 5), "other"),
+        (("--seed", 5), "seed 0, not 5"),
         ((), "has its 3 epochs: ask for more with --epochs"),
     ],
 )
@@ -147,3 +150,33 @@ def test_resume_without_a_checkpoint_is_one_line(library, audiorec):
     status, _, err = audiorec("train", *SHORT, "--resume")
     assert status == 1
     assert "model.h5: no such file" in err
+
+
+def test_resume_refuses_other_tracks(library, audiorec, mels_file):
+    audiorec("train", *SHORT)
+    (library / "mels.h5").unlink()
+    mels_file("mels.h5", 11)
+    status, _, err = audiorec("train", *SHORT, "--epochs", 4, "--resume")
+    assert status == 1
+    assert "others than model.h5 was trained on" in err
+
+
+def test_a_killed_training_goes_on_from_what_it_saved(library, audiorec):
+    longer = [str(argument) for argument in ("train", *SHORT, "--epochs", 6)]
+    script = (
+        "from audiorec_cli.commands import train\n"
+        "from audiorec_cli.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    train.SECONDS_BETWEEN_SAVES = 0\n"
+        f"    main({[*longer, '--out', 'cut.h5']!r})\n"
+    )
+    (library / "script.py").write_text(script)
+    with subprocess.Popen([sys.executable, "script.py"], stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not os.path.exists("cut.h5"):
+            time.sleep(0.02)
+        process.kill()
+    done = files.load_checkpoint("cut.h5").epochs_done
+    assert 1 <= done < 6
+    assert audiorec(*longer, "--out", "cut.h5", "--resume")[0] == 0
+    assert audiorec(*longer, "--out", "whole.h5")[0] == 0
+    assert_same_weights("whole.h5", "cut.h5")

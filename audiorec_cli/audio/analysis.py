@@ -1,10 +1,7 @@
 """Audio files to rows of the mels file, in a pool of worker processes."""
 
-import multiprocessing
 import os
-import signal
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
@@ -13,8 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from audiorec_cli.audio.decode import Undecodable, read_middle
 from audiorec_cli.audio.library import read_tags
-from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.audio.spectrogram import log_mel_spectrogram
 from audiorec_cli.records import AnalysedTrack
+from audiorec_cli.workers import deaf_to_ctrl_c, process_pool, usable_cores
 
 FILES_AHEAD = 4  # a worker: enough to keep it busy, few enough to hold in memory
 
@@ -31,13 +29,15 @@ def analyse(folder, path, settings):
     """The AnalysedTrack of one file, or the Failure that it is; track_id is left to the caller."""
     full_path = os.path.join(folder, path)
     try:
+        state = os.stat(full_path)
         excerpt = read_middle(full_path, seconds=settings.seconds, sample_rate=settings.sample_rate)
     except Undecodable as error:
         return Failure(path, str(error))
+    except OSError as error:
+        return Failure(path, f"cannot be opened: {os.strerror(error.errno)}")
     mel = log_mel_spectrogram(excerpt.samples, settings)
     if not np.isfinite(mel).all():
         return Failure(path, "holds samples too large to be sound")
-    state = os.stat(full_path)
     columns = {
         **read_tags(full_path),
         "path": path,
@@ -48,14 +48,13 @@ def analyse(folder, path, settings):
     return AnalysedTrack(columns, np.array([excerpt.start_s]), mel[None].astype(np.float16))
 
 
-def analyse_all(folder, paths, *, workers=None, settings=None):
+def analyse_all(folder, paths, *, workers, settings):
     """Analyse many files in worker processes: yields what `analyse` gives, in order.
 
     A worker that dies takes no other file with it: what it had in hand is tried again, one file
     at a time, and the one that kills its worker again is a Failure.
     """
-    settings = settings or SpectrogramSettings()
-    workers = workers or _usable_cores()
+    workers = workers or usable_cores()
     remaining = deque(paths)
     while remaining:
         try:
@@ -65,20 +64,15 @@ def analyse_all(folder, paths, *, workers=None, settings=None):
                 yield _alone(folder, remaining.popleft(), settings)
 
 
-def _usable_cores():
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _through_pool(folder, remaining, workers, settings):
     """Yield the results of `remaining`, taking each path off it as its result is known."""
     waiting, submitted = deque(), 0
-    with _pool(workers) as pool:
+    with process_pool(workers, initializer=_prepare_worker) as pool:
         while remaining:
             while submitted < len(remaining) and len(waiting) < workers * FILES_AHEAD:
                 path = remaining[submitted]
-                waiting.append(pool.submit(analyse, folder, path, settings))
+                with deaf_to_ctrl_c():
+                    waiting.append(pool.submit(analyse, folder, path, settings))
                 submitted += 1
             result = waiting.popleft().result()
             remaining.popleft()
@@ -87,22 +81,16 @@ def _through_pool(folder, remaining, workers, settings):
 
 
 def _alone(folder, path, settings):
-    with _pool(1) as pool:
+    with process_pool(1, initializer=_prepare_worker) as pool:
         try:
-            return pool.submit(analyse, folder, path, settings).result()
+            with deaf_to_ctrl_c():
+                future = pool.submit(analyse, folder, path, settings)
+            return future.result()
         except BrokenProcessPool:
             return Failure(path, "crashed the decoder")
 
 
-def _pool(workers):
-    # spawn: an open HDF5 file does not survive a fork
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
-
-
 def _prepare_worker():
-    # the pool is the parallelism, Ctrl-C is for the process that holds the results, and what
-    # decoders write to stderr on their own is no message of ours
+    # the pool is the parallelism, and what decoders write to stderr is no message of ours
     threadpool_limits(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,6 +1,7 @@
 """An audio folder: which files it holds, what they are called, what their tags say."""
 
 import csv
+import itertools
 import os
 from pathlib import Path, PurePosixPath
 
@@ -58,12 +59,14 @@ def name_tracks(paths, taken=()):
     """A unique track_id for each of `paths`: the path without its suffix.
 
     Where that is taken, by an entry of `taken` or by a file whose suffix is more likely audio's,
-    the suffix stays. Returns {path: track_id}.
+    the suffix stays, and where even that is taken a number follows. Returns {path: track_id}.
     """
     track_ids, taken = {}, set(taken)
     for path in sorted(paths, key=lambda p: (not is_named_audio(p), p)):
         stem = str(PurePosixPath(path).with_suffix("")) if PurePosixPath(path).suffix else path
-        track_ids[path] = stem if stem not in taken else path
+        numbered = (f"{path} ({number})" for number in itertools.count(2))
+        candidates = itertools.chain((stem, path), numbered)
+        track_ids[path] = next(candidate for candidate in candidates if candidate not in taken)
         taken.add(track_ids[path])
     return track_ids
 
@@ -117,7 +120,9 @@ def read_manifest(path):
                 raise AudiorecError(f"{path} has no column 'path': add it, and a header line")
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AudiorecError(f"{path}: not a readable CSV file: {error}") from error
+        raise AudiorecError(
+            f"{path} is no CSV file that can be read ({error}): name another with --manifest"
+        ) from error
     return {
         row["path"]: {c: row[c] for c in columns & allowed - {"path"} if row[c]} for row in rows
     }

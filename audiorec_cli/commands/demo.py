@@ -1,7 +1,6 @@
 """audiorec demo: a simulated library and its listeners, to try everything on."""
 
 import functools
-import os
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -10,52 +9,61 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import Seed, Workers
 
 
 def demo(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another library.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes to use.", show_default="all cores")
-    ] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
 ):
     """Make a simulated music library with a simulated listening log, to try audiorec on.
 
     Writes DIR/audio, synthesised tracks in eight styles, some of them new releases that nobody
     has played, and DIR/listens.tsv, the plays of listeners who do not exist either.
     """
-    from audiorec_cli.demo import library
+    from audiorec_cli.demo.library import DemoSettings
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    existed = folder.exists()
+    if existed and (not folder.is_dir() or any(folder.iterdir())):
         raise AudiorecError(f"{folder} exists and is not empty: name another folder, or remove it")
-    if not folder.absolute().parent.is_dir():
-        raise AudiorecError(
-            f"{folder.parent}: no such folder to make {folder.name} in: make it first"
-        )
-    settings = library.DemoSettings(seed=seed)
-    unfinished = folder.with_name(f".{folder.absolute().name}.{os.getpid()}.part")
     try:
-        _write(library, settings, unfinished, workers)
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
+        folder.mkdir(exist_ok=True)
+        unfinished = folder / ".unfinished"
+        unfinished.mkdir()
+    except OSError as error:
+        raise AudiorecError(
+            f"{folder} cannot be made: {error.strerror}: name another folder"
+        ) from error
+    try:
+        _write(DemoSettings(seed=seed), unfinished, workers)
+        for path in unfinished.iterdir():
+            path.rename(folder / path.name)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(unfinished)
+        if not existed and not any(folder.iterdir()):
+            folder.rmdir()
     console.note(f"{folder}: read {folder}/README.txt for what to do with it")
 
 
-def _write(library, settings, folder, workers):
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+def _write(settings, folder, workers):
+    from audiorec_cli.demo import library
+    from audiorec_cli.workers import deaf_to_ctrl_c, process_pool
 
     tracks = library.plan_library(settings)
     console.note(f"{len(tracks)} tracks and {settings.listeners} listeners, all of them simulated")
     write = functools.partial(library.write_track, folder=folder, settings=settings)
     with (
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+        process_pool(workers) as pool,
         console.progress("demo", total=len(tracks), unit="tracks") as advance,
     ):
-        for _ in pool.map(write, tracks):
-            advance()
+        try:
+            with deaf_to_ctrl_c():
+                written = pool.map(write, tracks)
+            for _ in written:
+                advance()
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
     library.write_log(library.simulate_listening(tracks, settings), folder / "listens.tsv")
     library.write_readme(folder, settings)

@@ -7,33 +7,45 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.options import DEFAULT_NAMES, Seed
+
+
+def _option(help_text, **limits):
+    return typer.Option(help=help_text, **limits)
+
+
+LogFile = Annotated[
+    Path, typer.Argument(metavar="LOG", help="CSV or TSV with a header, or Taste Profile triplets.")
+]
+OutFile = Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")]
+NFactors = Annotated[int, _option("Number of latent factors.", min=1)]
+Alpha = Annotated[float, _option("α in the confidence 1 + α·log(1 + plays/ε).", min=0)]
+Epsilon = Annotated[float, _option("ε in the confidence.", min=1e-9)]
+Regularization = Annotated[float, _option("λ of the least squares.", min=0)]
+Iterations = Annotated[int, _option("Sweeps over both sides.", min=1)]
+GroupBy = Annotated[
+    str | None, _option("Column that splits each listener: a session, a playlist …")
+]
+UserColumn = Annotated[str | None, _option("Column of the listener.")]
+TrackColumn = Annotated[str | None, _option("Column of the track.")]
+PlaysColumn = Annotated[
+    str | None, _option("Column of the number of plays; without one, a row is one.")
+]
 
 
 def factorize(
-    log: Annotated[
-        Path,
-        typer.Argument(metavar="LOG", help="CSV or TSV with a header, or Taste Profile triplets."),
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")] = Path(
-        "factors.h5"
-    ),
-    factors: Annotated[int, typer.Option(min=1, help="Number of latent factors.")] = 40,
-    alpha: Annotated[
-        float, typer.Option(min=0, help="α in the confidence 1 + α·log(1 + plays/ε).")
-    ] = 2.0,
-    epsilon: Annotated[float, typer.Option(min=1e-9, help="ε in the confidence.")] = 1.0,
-    regularization: Annotated[float, typer.Option(min=0, help="λ of the least squares.")] = 1.0,
-    iterations: Annotated[int, typer.Option(min=1, help="Sweeps over both sides.")] = 20,
-    group_by: Annotated[
-        str | None,
-        typer.Option(help="Column to take as the listener: a session, a playlist …"),
-    ] = None,
-    user_column: Annotated[str | None, typer.Option(help="Column of the listener.")] = None,
-    track_column: Annotated[str | None, typer.Option(help="Column of the track.")] = None,
-    plays_column: Annotated[
-        str | None, typer.Option(help="Column of the number of plays; without one, a row is one.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random start.")] = 0,
+    log: LogFile,
+    out: OutFile = DEFAULT_NAMES["factors"],
+    factors: NFactors = 40,
+    alpha: Alpha = 2.0,
+    epsilon: Epsilon = 1.0,
+    regularization: Regularization = 1.0,
+    iterations: Iterations = 20,
+    group_by: GroupBy = None,
+    user_column: UserColumn = None,
+    track_column: TrackColumn = None,
+    plays_column: PlaysColumn = None,
+    seed: Seed = 0,
 ):
     """Fit latent factors to a listening log by weighted matrix factorization.
 
@@ -60,10 +72,10 @@ def factorize(
         fitted = factorization.fit_als(reading.plays, settings, on_sweep=advance)
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
     files.save_factors(out, replace(fitted, params=params))
-    n_fitted, n_read = len(fitted.log.tracks), len(reading.plays.tracks)
+    n_lost = len(reading.plays.tracks) - len(fitted.log.tracks)
     console.note(
-        f"{out}: {factors} factors of {n_fitted} {reading.items}"
-        + (f"; {n_read - n_fitted} share no listener with the rest" if n_fitted < n_read else "")
+        f"{out}: {factors} factors of {len(fitted.log.tracks)} {reading.items}"
+        + (f"; {n_lost} share no listener with the rest" if n_lost else "")
     )
 
 

@@ -17,21 +17,17 @@ def info(
     """Tell what a file is: its kind, its rows, its settings and the command that made it."""
     from audiorec_cli import files
 
-    described = files.describe(file)
-    settings, datasets = _flat(described.pop("settings")), described.pop("datasets")
-    rows = [
-        ("file", str(file)),
-        *described.pop("rows").items(),
-        *described.items(),
-        *((f"settings.{name}", json.dumps(value)) for name, value in settings),
-        *((f"data.{name}", shape) for name, shape in datasets.items()),
-    ]
-    console.print_table(("what", "value"), rows, as_json=as_json)
+    described = {"file": str(file), **files.describe(file)}
+    if as_json:
+        console.print_json(described)
+        return
+    rows = described.pop("rows")
+    console.print_table(("what", "value"), [*rows.items(), *_flat(described)])
 
 
-def _flat(settings, prefix=""):
-    for name, value in settings.items():
+def _flat(described, prefix=""):
+    for name, value in described.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, value
+            yield prefix + name, value if isinstance(value, str) else json.dumps(value)

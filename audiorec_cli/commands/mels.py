@@ -9,26 +9,29 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import DEFAULT_NAMES, Workers
 
 TRACKS_A_BATCH = 16
 FAILURES_SHOWN = 5
 
+AudioFolder = Annotated[
+    Path, typer.Argument(metavar="AUDIO", help="Folder with audio files, at any depth.")
+]
+OutFile = Annotated[Path, typer.Argument(metavar="OUT", help="Mels file to write or go on with.")]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="CSV",
+        help="Names new tracks: a column path, and track_id, title, artist, album, isrc or mbid.",
+    ),
+]
+
 
 def mels(
-    audio: Annotated[
-        Path, typer.Argument(metavar="AUDIO", help="Folder with audio files, at any depth.")
-    ],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Mels file to write or go on with.")
-    ] = Path("mels.h5"),
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes that decode.", show_default="all cores"),
-    ] = None,
-    manifest: Annotated[
-        Path | None,
-        typer.Option(help="CSV with a column path and track_id, title, artist … to be used."),
-    ] = None,
+    audio: AudioFolder,
+    out: OutFile = DEFAULT_NAMES["mels"],
+    workers: Workers = None,
+    manifest: ManifestFile = None,
 ):
     """Make log-mel spectrograms of the middle 30 s of every track in a folder.
 
@@ -37,29 +40,28 @@ def mels(
     after Ctrl-C the same command goes on.
     """
     from audiorec_cli import files
-    from audiorec_cli.audio import library
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
 
     paths = _audio_paths(audio, out)
-    renamed = library.read_manifest(manifest) if manifest else {}
     files.require_writable(out, "mels")
-    folder, settings = str(audio.absolute()), SpectrogramSettings()
+    folder, settings = os.path.abspath(audio), SpectrogramSettings()
     with files.MelsWriter(out, audio_folder=folder, params=asdict(settings)) as writer:
-        _check_goes_on(writer.mels, out, folder, settings)
+        held = writer.mels
+        _check_goes_on(held, out, folder, settings)
+        todo = [path for path in paths if not _is_unchanged(held.tracks, folder, path)]
+        names = _names(paths, held.tracks, manifest)
         writer.move_audio_folder(folder)
-        failures, new = _analyse(writer, folder, paths, renamed, workers, settings)
-        kept = len(writer.mels.tracks)
-        if kept + new == 0:
-            if writer.is_new:
-                writer.discard()
-            _show_failures(failures)
-            raise AudiorecError(f"{audio}: no file there could be decoded: put audio files in it")
+        failures = _analyse(writer, folder, todo, names, workers=workers, settings=settings)
         writer.set_failures([(failure.path, failure.reason) for failure in failures])
-    _show_failures(failures)
-    gone = len(set(writer.mels.tracks.path) - set(paths))
+        _show_failures(failures)
+        n_tracks, n_new = len(writer), len(writer) - len(held.tracks)
+    if not n_tracks:
+        raise AudiorecError(f"{audio}: no file there could be decoded: put audio files in it")
+    n_gone = len(set(held.tracks.path) - set(paths))
     console.note(
-        f"{out}: {kept + new} tracks, {new} of them new, {len(failures)} files failed"
-        + (f", {gone} tracks no longer in {audio}" if gone else "")
+        f"{out}: {n_tracks} tracks, {n_new} of them new"
+        + _counted(failures)
+        + (f", {n_gone} no longer in {audio}" if n_gone else "")
     )
 
 
@@ -70,7 +72,8 @@ def _audio_paths(audio, out):
         raise AudiorecError(f"{audio}: no such folder: name the folder that holds your audio files")
     if not audio.is_dir():
         raise AudiorecError(f"{audio} is a file: name the folder that holds your audio files")
-    paths = [p for p in library.walk(audio) if (audio / p).absolute() != out.absolute()]
+    itself = os.path.abspath(out)
+    paths = [p for p in library.walk(audio) if os.path.abspath(audio / p) != itself]
     if not paths:
         raise AudiorecError(f"{audio} holds no files: put audio files in it, or name another")
     return paths
@@ -80,22 +83,48 @@ def _check_goes_on(held, out, folder, settings):
     """Refuse to mix libraries or settings in one file; a library may have moved as a whole."""
     if held.params != asdict(settings):
         raise AudiorecError(f"{out} was made with other settings: name another OUT, or remove it")
-    if held.audio_folder != folder and os.path.isdir(held.audio_folder) and len(held.tracks):
-        raise AudiorecError(
-            f"{out} holds the tracks of {held.audio_folder}: name another OUT for {folder}"
-        )
+    before = held.audio_folder
+    if len(held.tracks) and os.path.isdir(before) and not os.path.samefile(before, folder):
+        raise AudiorecError(f"{out} holds the tracks of {before}: name another OUT for {folder}")
 
 
-def _analyse(writer, folder, paths, renamed, workers, settings):
-    """Analyse what is new or changed and store it. Returns the failures and the number of new."""
-    from audiorec_cli.audio import analysis, library
+def _is_unchanged(held, folder, path):
+    row = held.row_of_path.get(path)
+    try:
+        state = os.stat(os.path.join(folder, path))
+    except OSError:
+        return False
+    return row is not None and (state.st_size, state.st_mtime_ns) == (
+        held.size[row],
+        held.mtime_ns[row],
+    )
 
-    held = writer.mels.tracks
-    rows = {path: row for row, path in enumerate(held.path)}
-    todo = [path for path in paths if not _is_unchanged(held, rows, folder, path)]
-    track_ids = library.name_tracks([p for p in paths if p not in rows], taken=held.track_id)
-    track_ids |= {path: held.track_id[row] for path, row in rows.items()}
-    failures, new, batch = [], 0, []
+
+def _names(paths, held, manifest):
+    """What to call each track: {path: {"track_id": …, and what the manifest says}}."""
+    from audiorec_cli.audio import library
+
+    new = [path for path in paths if path not in held.row_of_path]
+    names = {path: {"track_id": held.track_id[row]} for path, row in held.row_of_path.items()}
+    said = library.read_manifest(manifest) if manifest else {}
+    ids = [said[path]["track_id"] for path in new if "track_id" in said.get(path, {})]
+    twice = next((i for i in ids if ids.count(i) > 1 or i in held.track_id), None)
+    if twice is not None:
+        raise AudiorecError(f"{manifest} gives two files the track_id {twice}: mend it")
+    unnamed = [path for path in new if "track_id" not in said.get(path, {})]
+    given = library.name_tracks(unnamed, taken=[*held.track_id, *ids])
+    for path in new:
+        names[path] = {"track_id": given.get(path), **said.get(path, {})}
+    if n_unknown := len(set(said) - set(paths)):
+        console.note(f"{manifest}: {n_unknown} of its {len(said)} paths are not in the folder")
+    return names
+
+
+def _analyse(writer, folder, todo, names, *, workers, settings):
+    """Analyse the files of `todo` and store their tracks. Returns the failures."""
+    from audiorec_cli.audio import analysis
+
+    rows, failures, batch = writer.mels.tracks.row_of_path, [], []
     results = analysis.analyse_all(folder, todo, workers=workers, settings=settings)
     try:
         with console.progress("mels", total=len(todo), unit="files") as advance:
@@ -104,29 +133,29 @@ def _analyse(writer, folder, paths, renamed, workers, settings):
                     failures.append(result)
                 else:
                     path = result.columns["path"]
-                    result.columns["track_id"] = track_ids[path]
-                    result.columns.update(renamed.get(path, {}))
+                    result.columns.update(names[path])
                     if path in rows:
                         writer.replace(rows[path], result)
                     else:
                         batch.append(result)
-                        new += 1
                 if len(batch) == TRACKS_A_BATCH:
-                    writer.append(batch)
-                    batch = []
+                    full, batch = batch, []
+                    writer.append(full)
                 advance(1, f"{len(failures)} failed")
     finally:
         if batch:
             writer.append(batch)
-    return failures, new
+    return failures
 
 
-def _is_unchanged(held, rows, folder, path):
-    if path not in rows:
-        return False
-    state = os.stat(os.path.join(folder, path))
-    row = rows[path]
-    return state.st_size == held.size[row] and state.st_mtime_ns == held.mtime_ns[row]
+def _counted(failures):
+    from audiorec_cli.audio.library import is_named_audio
+
+    n_audio = sum(is_named_audio(failure.path) for failure in failures)
+    n_other = len(failures) - n_audio
+    return (f", {n_audio} files failed" if n_audio else "") + (
+        f", {n_other} other files hold no audio" if n_other else ""
+    )
 
 
 def _show_failures(failures):

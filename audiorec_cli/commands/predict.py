@@ -1,19 +1,30 @@
 """audiorec predict: factors for every track, from its sound."""
 
 import functools
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiorec_cli import console
-from audiorec_cli.options import BatchSize, CheckpointFile, Device, DeviceOption, MelsFile, found
+from audiorec_cli.options import (
+    DEFAULT_NAMES,
+    BatchSize,
+    CheckpointFile,
+    Device,
+    DeviceOption,
+    MelsFile,
+    found,
+)
 
 
 def predict(
     mels: MelsFile = None,
     checkpoint: CheckpointFile = None,
-    out: Annotated[Path, typer.Option(help="Predictions file to write.")] = Path("predictions.h5"),
+    out: Annotated[Path, typer.Option(help="Predictions file to write.")] = DEFAULT_NAMES[
+        "predictions"
+    ],
     batch_size: BatchSize = 32,
     device: DeviceOption = Device.auto,
 ):
@@ -51,7 +62,7 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
         predicted_factors=factors,
         fingerprint=trained.fingerprint,
         audio_folder=library.audio_folder,
-        params={"mels": str(mels), "checkpoint": str(checkpoint)},
+        params={"mels": os.path.abspath(mels), "checkpoint": os.path.abspath(checkpoint)},
     )
     files.save_predictions(out, predictions)
     console.note(f"{out}: factors of {len(library.tracks)} tracks")

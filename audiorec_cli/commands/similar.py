@@ -1,15 +1,17 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
 import os
-from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import Json, PredictionsFile, found
+from audiorec_cli.options import DEFAULT_NAMES, Json, PredictionsFile, found
 
+OPPOSITE = 1e-4  # the length of a mean of unit vectors that cancel each other out
+CANDIDATES_SHOWN = 20
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
 
@@ -37,9 +39,12 @@ def similar(
     is made from the checkpoint and the mels file in this folder.
     """
     from audiorec_cli import files
+    from audiorec_cli.output.playlists import require_playlist
 
+    if pick is not None and len(queries) > 1:
+        raise AudiorecError("--pick goes with a single query: ask for one at a time")
     if out is not None:
-        _check_playlist(out)
+        require_playlist(out)
     path = predictions or _found_or_made()
     predicted = files.load_predictions(path)
     _warn_if_outdated(path, predicted)
@@ -52,20 +57,11 @@ def _ranked(asked, factors, k):
     from audiorec_cli.retrieval.neighbors import cosines, nearest
 
     together = factors[asked].mean(axis=0)
+    if np.linalg.norm(together) < OPPOSITE:
+        raise AudiorecError("these tracks lie opposite each other: ask for one at a time")
     rows, scores = nearest(together, factors, k + len(asked))
     others = [pair for pair in zip(rows, scores, strict=True) if pair[0] not in asked]
     return [*zip(asked, cosines(together, factors[asked]), strict=True), *others][:k]
-
-
-def _check_playlist(out):
-    from audiorec_cli.output.playlists import SUFFIXES
-
-    if out == "-":
-        return
-    if Path(out).suffix.lower() not in SUFFIXES:
-        raise AudiorecError(f"{out}: no known playlist format: end its name in {SUFFIXES[0]}")
-    if not Path(out).absolute().parent.is_dir():
-        raise AudiorecError(f"{Path(out).parent}: no such folder to write {out} in: make it first")
 
 
 def _found_or_made():
@@ -78,7 +74,7 @@ def _found_or_made():
     from audiorec_cli.commands.predict import write_predictions
 
     console.note("no predictions yet: making them")
-    out = Path(files.MADE_BY["predictions"].default_name)
+    out = DEFAULT_NAMES["predictions"]
     write_predictions(mels=found("mels", None), checkpoint=found("checkpoint", None), out=out)
     return out
 
@@ -86,10 +82,12 @@ def _found_or_made():
 def _warn_if_outdated(path, predicted):
     from audiorec_cli import files
 
-    checkpoint = predicted.params.get("checkpoint")
-    if not isinstance(checkpoint, str) or files.kind_of(checkpoint) != "checkpoint":
-        return
-    if files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint:
+    checkpoint = str(predicted.params.get("checkpoint"))
+    try:
+        is_older = files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint
+    except AudiorecError:
+        return  # it went away, or is no checkpoint any more: nothing to compare with
+    if is_older:
         console.note(
             f"{path} was not made from {checkpoint} as it is now: make it again with "
             "'audiorec predict'"
@@ -102,16 +100,19 @@ def _row_of(query, tracks, pick):
 
     rows = find_tracks(query, tracks)
     if not rows:
-        raise AudiorecError(f'no track is called anything like "{query}": check the spelling')
+        raise AudiorecError(
+            f'no track is called anything like "{query}": check the spelling, or make the '
+            "predictions again with 'audiorec predict' if it is new"
+        )
     if pick is not None and pick <= len(rows):
         return rows[pick - 1]
     if len(rows) == 1:
         return rows[0]
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
         console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
     raise AudiorecError(
-        f'"{query}" may mean any of these {len(rows)} tracks: '
-        f"give its number with --pick, or more of its name"
+        f'"{query}" may mean any of {len(rows)} tracks: '
+        "give its number with --pick, or more of its name"
     )
 
 

@@ -5,7 +5,7 @@ import itertools
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
@@ -33,25 +33,29 @@ class By(StrEnum):
     mean = "mean"
 
 
+Layer = Annotated[
+    str | None,
+    typer.Option(help="conv1, conv2 … or dense1, dense2 …", show_default="the last hidden one"),
+]
+Filters = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--filter", min=0, help="From 0; may be repeated.", show_default="the most selective"
+    ),
+]
+ByOption = Annotated[By, typer.Option(help="Rank by the maximum or the mean over time.")]
+K = Annotated[int, typer.Option("-k", min=1, help="Tracks a filter.")]
+OutFolder = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Folder to write a .m3u8 playlist a filter to.")
+]
+
+
 def top_activations(
-    layer: Annotated[
-        str, typer.Option(help="conv1, conv2 … or dense1, dense2 …; the last one is the default.")
-    ] = "",
-    filters: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--filter",
-            min=0,
-            help="Filter, from 0; may be repeated.",
-            show_default="most selective",
-        ),
-    ] = None,
-    by: Annotated[By, typer.Option(help="Rank by the maximum or the mean over time.")] = By.max,
-    k: Annotated[int, typer.Option("-k", min=1, help="Tracks a filter.")] = 10,
-    out: Annotated[
-        Path | None,
-        typer.Option("-o", "--out", help="Folder to write one .m3u8 playlist a filter to."),
-    ] = None,
+    layer: Layer = None,
+    filters: Filters = None,
+    by: ByOption = By.max,
+    k: K = 10,
+    out: OutFolder = None,
     checkpoint: CheckpointFile = None,
     mels: MelsFile = None,
     batch_size: BatchSize = 32,
@@ -65,10 +69,9 @@ def top_activations(
     excerpt to sound like it, would make the unit fire most.
     """
     from audiorec_cli import files
-    from audiorec_cli.convnet import inference, training
+    from audiorec_cli.convnet import activations, inference, training
 
-    if out is not None and out.exists() and not out.is_dir():
-        raise AudiorecError(f"{out} is a file: name a folder for the playlists")
+    _make_folder(out)
     torch_device = training.pick_device(device.value)
     trained = files.load_checkpoint(found("checkpoint", checkpoint))
     network = inference.network_of(trained, torch_device)
@@ -76,33 +79,43 @@ def top_activations(
     path = found("mels", mels)
     library = files.load_mels(path)
     excerpts = _test_excerpts(library, trained.split)
-    top = _rank(network, path, library, excerpts, layer, by, k, batch_size)
-    shown = filters if filters else _most_selective(top, layer)
-    rows = [row for i in shown for row in _rows(i, top, library, excerpts, network, layer, k)]
+    with console.progress("top-activations", total=len(excerpts), unit="excerpts") as advance:
+        top = activations.top_excerpts(
+            network,
+            functools.partial(files.MelsReader, path),
+            excerpts,
+            layer=layer,
+            by=by.value,
+            # a track is listed once, so its other excerpts must not crowd others out
+            k=k * int(np.bincount(library.excerpt_track).max()),
+            batch_size=batch_size,
+            on_batch=advance,
+        )
+    lists = _Lists(top, library, excerpts, network.settings, layer, k)
+    rows = [row for i in filters or _most_selective(top, layer) for row in lists.rows(i)]
     if out is not None:
         _write_playlists(out, rows, library, layer)
-    console.print_table(
-        COLUMNS, [_printed(row, library) for row in rows], as_json=as_json, section="filter"
-    )
+    printed = [_printed(row, library) for row in rows]
+    console.print_table(COLUMNS, printed, as_json=as_json, section="filter")
 
 
-class Row(NamedTuple):
-    """One line of a filter's list; track is a row of the library, second of the track."""
-
-    filter: int
-    rank: int
-    activation: float
-    second: float
-    track: int
+def _make_folder(out):
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudiorecError(
+            f"{out} cannot be made: {error.strerror}: name another folder for the playlists"
+        ) from error
 
 
 def _checked_layer(settings, layer, filters):
     layer = layer or settings.layers[-1]
     if layer not in settings.layers:
         raise AudiorecError(f"no layer {layer!r}: this network has {', '.join(settings.layers)}")
-    n_filters = dict(
-        zip(settings.layers, (*settings.conv_channels, *settings.dense_units), strict=True)
-    )[layer]
+    sizes = (*settings.conv_channels, *settings.dense_units)
+    n_filters = sizes[settings.layers.index(layer)]
     if filters and max(filters) >= n_filters:
         raise AudiorecError(f"no filter {max(filters)}: {layer} has 0 to {n_filters - 1}")
     return layer
@@ -121,53 +134,63 @@ def _test_excerpts(library, split):
     return excerpts
 
 
-def _rank(network, path, library, excerpts, layer, by, k, batch_size):
-    from audiorec_cli import files
-    from audiorec_cli.convnet.activations import top_excerpts
-
-    # a track is listed once, so its other excerpts must not crowd others out
-    excerpts_a_track = int(np.bincount(library.excerpt_track).max())
-    with console.progress("top-activations", total=len(excerpts), unit="excerpts") as advance:
-        return top_excerpts(
-            network,
-            functools.partial(files.MelsReader, path),
-            excerpts,
-            layer=layer,
-            by=by.value,
-            k=k * excerpts_a_track,
-            batch_size=batch_size,
-            on_batch=advance,
-        )
-
-
 def _most_selective(top, layer):
     order = np.argsort(-top.selectivity, kind="stable")[:FILTERS_SHOWN]
     console.note(
         f"{layer} has {len(top.selectivity)} filters, here are the {len(order)} that pick out "
         "their tracks most sharply; --filter N shows another"
     )
-    return [int(i) for i in order]
+    return order.tolist()
 
 
-def _rows(filter_, top, library, excerpts, network, layer, k):
-    from audiorec_cli.convnet.activations import second_of_frame
+class Row(NamedTuple):
+    """One line of a filter's list; track is a row of the library, second of the track."""
 
-    rows, listed = [], set()
-    grid = {n: library.params[n] for n in ("hop_length", "n_fft", "sample_rate")}
-    for index, value, frame in zip(
-        top.excerpts[filter_], top.values[filter_], top.frames[filter_], strict=True
-    ):
-        excerpt = excerpts[index]
-        track = int(library.excerpt_track[excerpt])
-        if track in listed or len(rows) == k:
-            continue
-        listed.add(track)
-        second = second_of_frame(network.settings, layer, int(frame), **grid)
-        second = min(
-            float(library.start_s[excerpt] + second), float(library.tracks.duration_s[track])
-        )
-        rows.append(Row(filter_, len(rows) + 1, float(value), second, track))
-    return rows
+    filter: int
+    rank: int
+    activation: float
+    second: float
+    track: int
+
+
+class _Lists(NamedTuple):
+    """TopExcerpts with what is needed to say which tracks and seconds they are."""
+
+    top: Any
+    library: Any
+    excerpts: np.ndarray
+    network: Any
+    layer: str
+    k: int
+
+    def rows(self, filter_):
+        """The Rows of one filter, a track once, the highest activation first."""
+        rows, listed = [], set()
+        for index, value, frame in zip(
+            self.top.excerpts[filter_],
+            self.top.values[filter_],
+            self.top.frames[filter_],
+            strict=True,
+        ):
+            excerpt = self.excerpts[index]
+            track = int(self.library.excerpt_track[excerpt])
+            if track not in listed and len(rows) < self.k:
+                listed.add(track)
+                second = self._second(excerpt, int(frame))
+                rows.append(Row(filter_, len(rows) + 1, float(value), second, track))
+        return rows
+
+    def _second(self, excerpt, frame):
+        from audiorec_cli.convnet.activations import second_of_frame
+
+        try:
+            grid = {n: self.library.params[n] for n in ("hop_length", "n_fft", "sample_rate")}
+        except KeyError as error:
+            raise AudiorecError(
+                f"the mels file does not say its {error.args[0]}: make it with 'audiorec mels'"
+            ) from error
+        within = second_of_frame(self.network, self.layer, frame, **grid)
+        return float(self.library.start_s[excerpt] + within)
 
 
 def _printed(row, library):
@@ -178,7 +201,6 @@ def _printed(row, library):
 def _write_playlists(folder, rows, library, layer):
     from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
 
-    folder.mkdir(parents=True, exist_ok=True)
     tracks = library.tracks
     for filter_, listed in itertools.groupby(rows, key=lambda row: row.filter):
         entries = [
@@ -193,4 +215,4 @@ def _write_playlists(folder, rows, library, layer):
         ]
         name = f"{layer}-filter-{filter_}"
         write_playlist(m3u8(entries, title=name), folder / f"{name}.m3u8")
-    console.note(f"{folder}: playlists written")
+    console.note(f"{folder}: a playlist for each filter")

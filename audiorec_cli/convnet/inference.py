@@ -5,16 +5,22 @@ import torch
 
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
 from audiorec_cli.convnet.network import Network, NetworkSettings
-from audiorec_cli.convnet.training import load_weights
+from audiorec_cli.convnet.training import OTHER_NETWORK, load_weights
+from audiorec_cli.errors import AudiorecError
 
 
 def network_of(checkpoint, device):
-    """The trained network of a Checkpoint, on a torch device, ready to predict."""
-    network = Network(
-        NetworkSettings(**checkpoint.settings["network"]),
-        mel_mean=checkpoint.mel_mean,
-        mel_deviation=checkpoint.mel_deviation,
-    )
+    """The trained network of a Checkpoint, on a torch device, ready to predict.
+
+    Raises AudiorecError when the checkpoint's settings or weights make no network.
+    """
+    try:
+        settings = NetworkSettings(**checkpoint.settings["network"])
+        network = Network(
+            settings, mel_mean=checkpoint.mel_mean, mel_deviation=checkpoint.mel_deviation
+        )
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise AudiorecError(OTHER_NETWORK) from error
     load_weights(network, checkpoint.weights)
     return network.to(device).eval()
 

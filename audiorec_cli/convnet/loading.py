@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from audiorec_cli.workers import deaf_to_ctrl_c
+
 EXCERPTS_FOR_STATISTICS = 10_000
+SMALLEST_DEVIATION = 1e-4
 
 
 class Excerpts(Dataset):
@@ -69,14 +72,13 @@ class EpochSampler:
 class Loader:
     """Batches of excerpts, loaded ahead in one background process that lasts for all epochs."""
 
-    def __init__(self, excerpts, *, batch_size, shuffle=False, drop_last=False, pin_memory=False):
+    def __init__(self, excerpts, *, batch_size, shuffle=False, pin_memory=False):
         self.excerpts = excerpts
         self._sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
         self._batches = DataLoader(
             excerpts,
             batch_size=batch_size,
             sampler=self._sampler,
-            drop_last=drop_last,
             pin_memory=pin_memory,
             num_workers=1,
             multiprocessing_context="spawn",
@@ -93,7 +95,9 @@ class Loader:
     def epoch(self, epoch):
         """Yield (mels (batch, n_mels, n_frames) float16, targets or indices) through one epoch."""
         self._sampler.epoch = epoch
-        yield from self._batches
+        with deaf_to_ctrl_c():
+            batches = iter(self._batches)
+        yield from batches
 
     def close(self):
         """Stop the background process."""
@@ -119,16 +123,14 @@ def mel_statistics(open_reader, rows):
     bin that never changes has the deviation 1.
     """
     spread = rows[:: -(-len(rows) // EXCERPTS_FOR_STATISTICS)]
+    n_frames, total, squares = 0, 0.0, 0.0
     with open_reader() as reader:
-        sums = [_moments(reader.read(int(row))) for row in spread]
-    n_frames, total, squares = (sum(part) for part in zip(*sums, strict=True))
+        for row in spread:
+            mel = reader.read(int(row)).astype(np.float64)
+            n_frames += mel.shape[1]
+            total = total + mel.sum(axis=1)
+            squares = squares + (mel**2).sum(axis=1)
     mean = total / n_frames
-    variance = np.maximum(squares / n_frames - mean**2, 0)
-    deviation = np.sqrt(variance)
-    deviation[deviation < 1e-4] = 1
+    deviation = np.sqrt(np.maximum(squares / n_frames - mean**2, 0))
+    deviation[deviation < SMALLEST_DEVIATION] = 1
     return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def _moments(mel):
-    mel = mel.astype(np.float64)
-    return mel.shape[1], mel.sum(axis=1), (mel**2).sum(axis=1)

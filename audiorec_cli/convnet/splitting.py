@@ -8,9 +8,9 @@ PARTS = ("train", "validation", "test")
 def split_by_group(groups, *, validation, test, seed):
     """Split tracks so that all of a group fall in the same part.
 
-    groups : one hashable a track; validation, test : shares of the tracks, 0 to 1
-    Returns {"train": rows, "validation": rows, "test": rows}, each (k,) int64 sorted; validation
-    and test hold a group at least each. Raises ValueError for fewer than 3 groups.
+    groups : one text a track; validation, test : shares of the tracks, 0 to 1
+    Returns {"train": rows, "validation": rows, "test": rows}, each (k,) int64 sorted, none empty. A
+    group too large for a small part is left to train on. Raises ValueError for fewer than 3 groups.
     """
     names, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if len(names) < len(PARTS):
@@ -18,28 +18,29 @@ def split_by_group(groups, *, validation, test, seed):
     sizes = np.bincount(members)
     order = np.random.default_rng(seed).permutation(len(names))
     part_of = np.zeros(len(names), dtype=int)
-    wanted = {1: validation * len(members), 2: test * len(members)}
-    for part, n_tracks in wanted.items():
-        free = [group for group in order if part_of[group] == 0]
-        taken = 0
-        # a last group is left for each part that comes after
-        for group in free[: len(free) - (len(PARTS) - part)]:
-            if taken and taken + sizes[group] / 2 > n_tracks:
-                break
-            part_of[group] = part
-            taken += sizes[group]
+    for part, share in ((1, validation), (2, test)):
+        free = order[part_of[order] == 0]
+        # a group is left for each part that comes after
+        chosen = _fill(free, sizes, share * len(members))[: len(free) - (len(PARTS) - part)]
+        part_of[chosen] = part
     return {name: np.flatnonzero(part_of[members] == i) for i, name in enumerate(PARTS)}
 
 
-def groups_of(artists, track_ids, fallback_artists):
-    """The artist of each track, from its tags or else from the log, in lower case; else the track.
+def _fill(groups, sizes, wanted):
+    """Groups, as they come, that together are nearest to `wanted` tracks; the smallest at least."""
+    chosen, taken = [], 0
+    for group in groups:
+        if taken + sizes[group] / 2 <= wanted:
+            chosen.append(group)
+            taken += sizes[group]
+    return chosen or [min(groups, key=lambda group: sizes[group])]
 
-    Where fewer than 3 artists are known every track is a group of its own.
+
+def groups_of(artists, track_ids):
+    """What is kept together: the artist, or the track itself where the artist is "".
+
+    Where fewer than 3 groups come of it every track is a group of its own.
     """
-    known = [
-        (tag or logged).casefold() for tag, logged in zip(artists, fallback_artists, strict=True)
-    ]
-    groups = [
-        artist or f"track\n{track_id}" for artist, track_id in zip(known, track_ids, strict=True)
-    ]
+    pairs = zip(artists, track_ids, strict=True)
+    groups = [artist or f"track\n{track_id}" for artist, track_id in pairs]
     return groups if len(set(groups)) >= len(PARTS) else list(track_ids)

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders, mel_statistics
+from audiorec_cli.convnet.network import Network
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Checkpoint
+
+OTHER_NETWORK = (
+    "the checkpoint is damaged, or its network is of another version: "
+    "train it again with 'audiorec train'"
+)
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,48 @@ def pick_device(name):
     return torch.device(name)
 
 
-def seed_weights(seed):
-    """Make the weights of the next Network depend on the seed alone."""
-    torch.manual_seed(seed)
+def fit(open_reader, examples, *, network, training, device, earlier=None, on_batch, on_epoch):
+    """Train a network on Examples, to the last epoch of its settings.
+
+    open_reader : as in Excerpts; network : NetworkSettings; training : TrainingSettings
+    earlier : the Checkpoint to go on from, None to begin
+    on_batch : called with the number of excerpts and the loss of each training batch
+    on_epoch : called after each epoch with what Checkpoint keeps of it, as keyword arguments
+    Raises AudiorecError when the loss is not finite.
+    """
+    if earlier is None:
+        mean, deviation = mel_statistics(open_reader, examples.excerpts["train"])
+    else:
+        mean, deviation = earlier.mel_mean, earlier.mel_deviation
+    torch.manual_seed(training.seed)
+    model = Network(network, mel_mean=mean, mel_deviation=deviation).to(device)
+    loaders = _loaders(open_reader, examples, training, pin_memory=device.type == "cuda")
+    trainer = Trainer(model, training, **loaders)
+    if earlier is not None:
+        trainer.resume(earlier)
+    with closing_loaders(*loaders.values()):
+        while trainer.epochs_done < training.epochs:
+            trainer.run_epoch(on_batch=on_batch)
+            on_epoch(mel_mean=mean, mel_deviation=deviation, **trainer.state())
+
+
+def _loaders(open_reader, examples, settings, *, pin_memory):
+    loaders = {}
+    for part, crop_frames in (("train", settings.crop_frames), ("validation", None)):
+        excerpts = Excerpts(
+            open_reader,
+            examples.excerpts[part],
+            targets=examples.targets[part],
+            crop_frames=crop_frames,
+            seed=settings.seed,
+        )
+        loaders[part] = Loader(
+            excerpts,
+            batch_size=settings.batch_size,
+            shuffle=part == "train",
+            pin_memory=pin_memory,
+        )
+    return loaders
 
 
 class Trainer:
@@ -80,13 +126,18 @@ class Trainer:
         self.history = {column: [] for column in Checkpoint.HISTORY}
         self.best_weights = self._weights()
 
+    @property
+    def epochs_done(self):
+        """Number of finished epochs."""
+        return len(self.history["epoch"])
+
     def run_epoch(self, *, on_batch=lambda n, loss: None):
         """Train and validate once. Keeps the weights if no epoch before had a lower loss.
 
         on_batch : called with the number of excerpts and the loss of each training batch
         Raises AudiorecError when the loss is not finite.
         """
-        epoch, began = len(self.history["epoch"]), time.monotonic()
+        epoch, began = self.epochs_done, time.monotonic()
         learning_rate = self.settings.learning_rate_at(epoch)
         train_loss = self._train(epoch, learning_rate, on_batch)
         validation_loss = self._validate()
@@ -147,11 +198,16 @@ class Trainer:
         }
 
     def resume(self, checkpoint):
-        """Go on from a Checkpoint's last finished epoch, exactly as if training had not stopped."""
+        """Go on from a Checkpoint's last finished epoch, exactly as if training had not stopped.
+
+        Raises AudiorecError when it is of another network.
+        """
         self.history = {c: list(checkpoint.history[c]) for c in Checkpoint.HISTORY}
         self.best_weights = checkpoint.weights
         load_weights(self.network, checkpoint.latest_weights)
         names = [name for name, _ in self.network.named_parameters()]
+        if not set(checkpoint.optimizer) <= set(names):
+            raise AudiorecError(OTHER_NETWORK)
         state = self._optimizer.state_dict()
         state["state"] = {
             names.index(name): {"momentum_buffer": torch.from_numpy(buffer.copy())}
@@ -165,11 +221,11 @@ def _to_arrays(tensors):
 
 
 def load_weights(network, weights):
-    """Put weights (name → float32 array) into the network; ValueError where they do not fit."""
+    """Put weights (name → float32 array) into the network; AudiorecError where they do not fit."""
     try:
         network.load_state_dict({n: torch.from_numpy(w.copy()) for n, w in weights.items()})
     except RuntimeError as error:
-        raise ValueError("the weights do not fit the network's settings") from error
+        raise AudiorecError(OTHER_NETWORK) from error
 
 
 def _diverged(epoch, learning_rate):

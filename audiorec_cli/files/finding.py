@@ -4,10 +4,12 @@ from pathlib import Path
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.files.reading import (
+    InUse,
     attribute,
     dtype_name,
     kind_of,
     open_checked,
+    opened,
     params,
     walk,
 )
@@ -26,17 +28,34 @@ ROWS_OF = {
 
 
 def find_all(kind, folder="."):
-    """The paths of all files of this kind in `folder`, in alphabetical order."""
-    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES)
-    return [path for path in paths if kind_of(path) == kind]
+    """The paths of all files of this kind in `folder`, in alphabetical order.
+
+    A file that another process is writing to is not among them.
+    """
+    found, _ = _look(kind, folder)
+    return found
+
+
+def _look(kind, folder):
+    """The files of this kind, and the InUse of each file that could not be looked into."""
+    found, in_use = [], []
+    for path in sorted(p for p in Path(folder).iterdir() if p.suffix.lower() in SUFFIXES):
+        try:
+            if kind_of(path) == kind:
+                found.append(path)
+        except InUse as error:
+            in_use.append(error)
+    return found, in_use
 
 
 def find(kind, option, folder="."):
     """The single file of this kind in `folder`; AudiorecError where there is none or several."""
-    found = find_all(kind, folder)
+    found, in_use = _look(kind, folder)
+    if not found and in_use:
+        raise in_use[0]
     if not found:
         raise AudiorecError(
-            f"no {kind} file in this folder: make one with '{MADE_BY[kind].command}', "
+            f"no {kind} file in this folder: make one with '{MADE_BY[kind]}', "
             f"or name one with {option}"
         )
     if len(found) > 1:
@@ -55,7 +74,7 @@ def describe(path):
             f"{path} is not a file of audiorec, or truncated or damaged: name another, or make "
             "one with 'audiorec mels AUDIO' or 'audiorec factorize LOG'"
         )
-    with open_checked(path, kind) as file:
+    with opened(path, kind) as file:
         datasets = dict(walk(file))
         texts = {name: attribute(file, name) for name in TEXT_ATTRIBUTES}
         return {

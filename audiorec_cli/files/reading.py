@@ -18,17 +18,25 @@ from audiorec_cli.files.schema import MADE_BY, SCHEMA, SCHEMA_VERSION, TEXT, fie
 
 # Strings are read a few at a time, so that a forged file cannot ask for more than it holds.
 STRINGS_AT_A_TIME = 256
+# What HDF5, and the records, raise over a damaged file.
+DAMAGE = (ValueError, TypeError, OSError, KeyError, RuntimeError)
+
+
+class InUse(AudiorecError):
+    """A file that another process is writing to."""
 
 
 def kind_of(path):
-    """The kind of the file at `path`, "" where it is none of audiorec's."""
+    """The kind of the file at `path`, "" where it is none of audiorec's. Raises InUse."""
     path = Path(path)
     if not path.is_file():
         return ""
     try:
         with h5py.File(path, "r") as file:
             kind = attribute(file, "kind")
-    except OSError:
+    except BlockingIOError as error:
+        raise InUse(_who_locks(path)) from error
+    except DAMAGE:
         return ""
     return kind if kind in MADE_BY else ""
 
@@ -41,7 +49,7 @@ def open_checked(path, kind, mode="r"):
     try:
         file = h5py.File(path, mode)
     except BlockingIOError as error:
-        raise AudiorecError(_who_locks(path)) from error
+        raise InUse(_who_locks(path)) from error
     except PermissionError as error:
         raise AudiorecError(f"{path}: no permission to open it: check its owner") from error
     except OSError as error:
@@ -70,12 +78,12 @@ def refusing_damage(path, kind):
     """Turn what a damaged file makes HDF5, and the records, raise into one line."""
     try:
         yield
-    except (ValueError, TypeError, OSError, KeyError, RuntimeError) as error:
+    except DAMAGE as error:
         raise AudiorecError(f"{path} is damaged: {_one_line(error)}: {_remedy(kind)}") from error
 
 
 def _remedy(kind):
-    return f"make {kind} with '{MADE_BY[kind].command}'"
+    return f"make {kind} with '{MADE_BY[kind]}'"
 
 
 def _one_line(error):

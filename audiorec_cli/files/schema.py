@@ -1,26 +1,18 @@
 """The one schema: every kind of file, its datasets and its attributes."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from audiorec_cli.records import N_FRAMES, N_MELS, Checkpoint, LoggedTracks
 
 SCHEMA_VERSION = 1
 TEXT = "utf-8"
 
-
-class Maker(NamedTuple):
-    """The command that makes a kind of file, and the name it has unless another is given."""
-
-    command: str
-    default_name: str
-
-
+# The command that makes each kind.
 MADE_BY = {
-    "mels": Maker("audiorec mels AUDIO", "mels.h5"),
-    "factors": Maker("audiorec factorize LOG", "factors.h5"),
-    "checkpoint": Maker("audiorec train", "model.h5"),
-    "predictions": Maker("audiorec predict", "predictions.h5"),
+    "mels": "audiorec mels AUDIO",
+    "factors": "audiorec factorize LOG",
+    "checkpoint": "audiorec train",
+    "predictions": "audiorec predict",
 }
 
 
@@ -75,9 +67,6 @@ SCHEMA = {
     },
     "predictions": {**_TRACKS, "predicted_factors": Field("float32", ("n", "f"))},
 }
-
-# Root attributes, all text but the version; audio_folder and fingerprint where they have a sense.
-ATTRIBUTES = ("kind", "schema_version", "created_by", "params", "audio_folder", "fingerprint")
 
 
 def field_of(kind, name):

@@ -59,9 +59,8 @@ def written_whole(path, n_bytes):
     try:
         with h5py.File(temporary, "w") as file:
             yield file
-        descriptor = os.open(temporary, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
         os.replace(temporary, path)
     except PermissionError as error:
         raise AudiorecError(f"{path}: no permission to write there: name another file") from error

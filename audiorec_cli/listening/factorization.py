@@ -54,6 +54,8 @@ def fit_als(log, settings, *, on_sweep=lambda: None):
             "the log has one listener, and taste needs several to differ: name a column that "
             "splits the history, such as a session or a playlist, with --group-by"
         )
+    if n_tracks < 2:
+        raise AudiorecError("the log has one track, which is like no other: name another log")
     if settings.n_factors > min(n_users, n_tracks):
         raise AudiorecError(
             f"{settings.n_factors} factors need as many listeners and tracks, and the log has "

@@ -21,8 +21,12 @@ COLUMN_NAMES = {
     "isrc": ("isrc",),
     "mbid": ("recording_mbid", "track_mbid", "mbid", "musicbrainz_trackid"),
 }
+DESCRIPTIONS = ("title", "artist", "isrc", "mbid")
 TRIPLETS = ("user", "track", "plays")
 MAX_BROKEN_SHARE = 0.01
+PLAYS = (1e-6, 1e12)  # what a number of plays can be; fewer than the least are none
+HEADER_SHOWN = 200  # characters
+REMEDY = "name its columns with --user-column, --track-column and --plays-column"
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class LogSettings:
     """Which columns of a log say what, where its header does not tell.
 
     user_column, track_column, plays_column : names in the header, None to find them
-    group_by : a column whose value stands for the listener, such as a session or a playlist
+    group_by : a column that splits each listener into several, such as a session or a playlist
     """
 
     user_column: str | None = None
@@ -54,38 +58,36 @@ class LogReading:
 def read_log(path, settings):
     """Read a listening log, adding up the plays of each listener and track.
 
-    Rows without a listener, a track or a positive number of plays are left out and counted.
+    Rows without a listener, a track or a number of plays are left out and counted; more than 1 %
+    of them is an error. Rows of no plays say nothing and are left out too.
     Users and tracks come in the order of their ids, whatever the order of the rows.
     Returns a LogReading. Raises AudiorecError.
     """
     table, columns = _scan(Path(path), settings)
     try:
-        rows, good = _add_up(table, columns)
+        n_rows, n_silent, good = _add_up(table, columns)
     except pl.exceptions.PolarsError as error:
         raise AudiorecError(
             f"{path}: not readable as a table: {str(error).splitlines()[0]}: save it as CSV or TSV "
             "in UTF-8 with a header line"
         ) from error
-    broken = rows - int(good["rows"].sum() or 0)
+    broken = n_rows - n_silent - int(good["rows"].sum() or 0)
     if not len(good):
         raise AudiorecError(f"{path} holds no row with a listener, a track and its plays: {REMEDY}")
-    if broken > MAX_BROKEN_SHARE * rows:
-        raise AudiorecError(f"{path}: {broken} of {rows} rows are broken: {REMEDY}")
+    if broken > MAX_BROKEN_SHARE * n_rows:
+        raise AudiorecError(
+            f"{path}: {broken} of {n_rows} rows have no listener, no track or no number of plays: "
+            f"mend the log, or {REMEDY}"
+        )
     items = "artists" if "track" not in columns and "title" not in columns else "tracks"
     return LogReading(_to_plays(good), items, broken)
-
-
-REMEDY = "name its columns with --user-column, --track-column and --plays-column"
 
 
 def _scan(path, settings):
     """The log as a lazy table of text, and the names of its columns by what they say."""
     if not path.is_file():
         raise AudiorecError(f"{path}: no such file: name a listening log")
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        first_line = file.readline(65_536).rstrip("\r\n")
-    if not first_line.strip():
-        raise AudiorecError(f"{path} is empty: name a listening log")
+    first_line = _first_line(path)
     separator = max("\t;,", key=first_line.count)
     fields = first_line.split(separator)
     is_triplets = separator == "\t" and len(fields) == 3 and fields[2].isdigit()
@@ -105,69 +107,98 @@ def _scan(path, settings):
     return table, columns or _find_columns(path, header, settings)
 
 
+def _first_line(path):
+    try:
+        with open(path, "rb") as file:
+            start = file.read(65_536)
+    except OSError as error:
+        raise AudiorecError(f"{path} cannot be opened: {error.strerror}: name another") from error
+    if b"\0" in start or start.startswith(b"\x1f\x8b"):
+        raise AudiorecError(f"{path} is no text in UTF-8: unpack it, or save it as CSV in UTF-8")
+    lines = start.decode("utf-8-sig", errors="replace").splitlines()
+    if not lines or not lines[0].strip():
+        raise AudiorecError(f"{path} is empty, or begins with an empty line: name a listening log")
+    return lines[0]
+
+
 def _header(table, path):
     try:
         return table.collect_schema().names()
     except pl.exceptions.PolarsError as error:
-        raise AudiorecError(f"{path}: not readable as a table: {error}") from error
+        raise AudiorecError(
+            f"{path}: not readable as a table: {str(error).splitlines()[0]}: save it as CSV or TSV "
+            "in UTF-8 with a header line"
+        ) from error
 
 
 def _find_columns(path, header, settings):
     """Which column of the header says what. AudiorecError where one that is needed is missing."""
-    by_plain_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
+    shown = ", ".join(header)[:HEADER_SHOWN]
     chosen = {
-        "user": settings.group_by or settings.user_column,
+        "user": settings.user_column,
         "track": settings.track_column,
         "plays": settings.plays_column,
+        "group": settings.group_by,
     }
-    columns = {}
+    columns = {meaning: name for meaning, name in chosen.items() if name}
+    for name in columns.values():
+        if name not in header:
+            raise AudiorecError(f"{path} has no column {name!r}: it has {shown}")
+    by_plain_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
     for meaning, names in COLUMN_NAMES.items():
-        if chosen.get(meaning):
-            if chosen[meaning] not in header:
-                raise AudiorecError(
-                    f"{path} has no column {chosen[meaning]!r}: it has {', '.join(header)}"
-                )
-            columns[meaning] = chosen[meaning]
-        else:
-            name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
-            if name is not None and name not in columns.values():
-                columns[meaning] = name
-    for meaning in ("user", "track"):
-        if meaning not in columns and not (meaning == "track" and {"title", "artist"} & {*columns}):
-            raise AudiorecError(
-                f"{path} has no column for the {meaning}: it has {', '.join(header)}: {REMEDY}"
-            )
+        name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
+        if name is not None and meaning not in columns and name not in columns.values():
+            columns[meaning] = name
+    for meaning, instead in (("user", {"group"}), ("track", {"title", "artist"})):
+        if not {meaning, *instead} & {*columns}:
+            raise AudiorecError(f"{path} has no column for the {meaning}: it has {shown}: {REMEDY}")
     return columns
 
 
 def _add_up(table, columns):
-    """The number of rows, and one row for each listener and track with its plays added up."""
-    text = {
-        meaning: (
-            pl.col(columns[meaning]).str.strip_chars().fill_null("")
-            if meaning in columns
-            else pl.lit("")
-        )
-        for meaning in ("user", "track", "title", "artist", "isrc", "mbid")
-    }
-    plays = pl.col(columns["plays"]).cast(pl.Float64, strict=False) if "plays" in columns else 1.0
-    named = table.select(**text, plays=plays if "plays" in columns else pl.lit(1.0)).with_columns(
-        track=_track_id()
+    """Number of rows, number of rows of no plays, and a row for each listener and track.
+
+    The last has the columns user, track, title, artist, isrc, mbid, plays and rows.
+    """
+    named = table.select(
+        *(_text(meaning, columns) for meaning in ("user", "group", "track", *DESCRIPTIONS)),
+        plays=pl.col(columns["plays"]).cast(pl.Float64, strict=False)
+        if "plays" in columns
+        else pl.lit(1.0),
+    ).with_columns(user=_user_id(), track=_track_id())
+    has_names = (pl.col("user") != "") & (pl.col("track") != "")
+    added = (
+        named.filter(has_names & pl.col("plays").is_between(*PLAYS))
+        .group_by("user", "track")
+        .agg(pl.col("plays").sum(), pl.len().alias("rows"), *_first_described())
     )
-    good = named.filter(
-        (pl.col("user") != "")
-        & (pl.col("track") != "")
-        & pl.col("plays").is_finite()
-        & (pl.col("plays") > 0)
+    is_silent = has_names & pl.col("plays").is_between(0, PLAYS[0], closed="left")
+    counts = named.select(n=pl.len(), silent=is_silent.sum())
+    counts, good = pl.collect_all([counts, added], engine="streaming")
+    return counts["n"].item(), counts["silent"].item(), good.sort("user", "track")
+
+
+def _text(meaning, columns):
+    if meaning not in columns:
+        return pl.lit("").alias(meaning)
+    return pl.col(columns[meaning]).str.strip_chars().fill_null("").alias(meaning)
+
+
+def _first_described():
+    """A track may be described in several ways: the first in the alphabet stands for all."""
+    return [pl.col(column).min() for column in DESCRIPTIONS]
+
+
+def _user_id():
+    """The listener, the group, or where the log has both the listener's group."""
+    both = pl.concat_str("user", "group", separator=" / ")
+    return (
+        pl.when(pl.col("group") == "")
+        .then(pl.col("user"))
+        .when(pl.col("user") == "")
+        .then(pl.col("group"))
+        .otherwise(both)
     )
-    added = good.group_by("user", "track").agg(
-        pl.col("plays").sum(),
-        pl.len().alias("rows"),
-        # the same track may be written in several ways: the first in the alphabet stands for all
-        *(pl.col(column).min() for column in ("title", "artist", "isrc", "mbid")),
-    )
-    rows, good = pl.collect_all([table.select(pl.len()), added], engine="streaming")
-    return rows.item(), good.sort("user", "track")
 
 
 def _track_id():
@@ -185,7 +216,7 @@ def _track_id():
 
 def _to_plays(good):
     per_track = good.group_by("track").agg(
-        *(pl.col(column).min() for column in ("title", "artist", "isrc", "mbid")),
+        *_first_described(),
         pl.col("plays").sum(),
         pl.len().alias("listeners"),
     )
@@ -195,7 +226,7 @@ def _to_plays(good):
     track_rows = _positions(good["track"], per_track["track"])
     tracks = LoggedTracks(
         track_id=per_track["track"].to_list(),
-        **{c: per_track[c].to_list() for c in ("title", "artist", "isrc", "mbid")},
+        **{c: per_track[c].to_list() for c in DESCRIPTIONS},
         plays=per_track["plays"].to_numpy(),
         listeners=per_track["listeners"].cast(pl.Int64).to_numpy(),
     )

@@ -5,6 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiorec_cli.errors import AudiorecError
+
 SUFFIXES = (".m3u8", ".m3u")
 
 
@@ -46,6 +48,26 @@ def _location(path):
     if not path.isprintable() or path != path.strip() or path.startswith("#") or "://" in path:
         return Path(os.path.abspath(path)).as_uri()
     return path
+
+
+def require_playlist(out):
+    """Refuse a place or a format that no playlist can be written to; "-" is stdout."""
+    path = Path(out)
+    if out == "-":
+        return
+    if path.suffix.lower() not in SUFFIXES:
+        raise AudiorecError(f"{out}: no known playlist format: end its name in {SUFFIXES[0]}")
+    if path.is_dir():
+        raise AudiorecError(f"{out} is a folder: name a file to write")
+    require_folder(path.parent, f"to write {path.name} in")
+
+
+def require_folder(folder, purpose):
+    """Refuse a folder that is not there, or cannot be written to."""
+    if not folder.is_dir():
+        raise AudiorecError(f"{folder}: no such folder {purpose}: make it first")
+    if not os.access(folder, os.W_OK):
+        raise AudiorecError(f"{folder}: no permission to write there: name another")
 
 
 def write_playlist(text, out):
