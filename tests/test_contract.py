@@ -207,8 +207,9 @@ def test_ctrl_c_at_any_moment_is_quiet(folder, command, seconds):
         err = process.stderr.read()
     assert "Traceback" not in err
     assert "Error" not in err
-    assert process.returncode in (0, 130)
-    if process.returncode == 130 and command == "demo":
+    # Python may end itself by the signal, which a shell shows as 130 too
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    if process.returncode and command == "demo":
         assert not os.path.exists("demo")
 
 
