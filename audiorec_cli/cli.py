@@ -1,5 +1,6 @@
 """The command `audiorec`: registers the commands and turns a failure into one line."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -56,6 +57,13 @@ def main(argv=None):
     except AudiorecError as failure:
         console.error(failure)
         return ExitStatus.FAILED
+    except OSError as failure:
+        if failure.filename is None:
+            raise
+        console.error(
+            f"{failure.filename}: {failure.strerror}: name another path, or mend this one"
+        )
+        return ExitStatus.FAILED
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except SystemExit as end:
@@ -65,6 +73,9 @@ def main(argv=None):
 
 def run():
     """The entry point of the console command."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # titles may hold letters that the terminal's encoding lacks
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -3,9 +3,12 @@
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 import unicodedata
+
+from audiorec_cli.errors import AudiorecError
 
 # Plain progress lines, for a log file or a pipe, come no closer together than this.
 SECONDS_BETWEEN_LINES = 5.0
@@ -32,14 +35,17 @@ def _code(char):
 
 def note(text):
     """Say something on stderr: which file was taken, what was left out, what was written."""
-    _stderr().print(printable(text), style="dim")
+    # a log that cannot be written is no reason to stop the work
+    with contextlib.suppress(OSError):
+        _stderr().print(printable(text), style="dim")
 
 
 def error(text):
     """The one line on stderr that explains a failure."""
-    console = _stderr()
-    console.print("error: ", style="bold red", end="")
-    console.print(printable(text))
+    with contextlib.suppress(OSError):
+        console = _stderr()
+        console.print("error: ", style="bold red", end="")
+        console.print(printable(text))
 
 
 def _stderr():
@@ -55,8 +61,13 @@ def print_table(columns, rows, *, as_json=False, section=None):
     section : name of a column; the table is ruled where its value changes
     """
     rows = list(rows)
+    with writing_results():
+        _print_table(columns, rows, as_json=as_json, section=section)
+
+
+def _print_table(columns, rows, *, as_json, section):
     if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
     elif sys.stdout.isatty():
         _print_rich_table(columns, rows, section)
     else:
@@ -66,7 +77,24 @@ def print_table(columns, rows, *, as_json=False, section=None):
 
 def print_json(value):
     """Print a value to stdout as JSON, in letters that every terminal and pipe takes."""
-    print(json.dumps(value, indent=1))
+    with writing_results():
+        print(json.dumps(value, indent=1))
+
+
+@contextlib.contextmanager
+def writing_results():
+    """Results that cannot be written are a failure; a reader that has had enough is none."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # what is left in the buffer would fail once more when the program ends
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        raise AudiorecError(
+            f"the results cannot be written to stdout: {error.strerror}: send them elsewhere"
+        ) from error
 
 
 def _print_rich_table(columns, rows, section):
@@ -148,4 +176,5 @@ class _ProgressLines:
             postfix=self.postfix,
             bar_format=self.FORMAT,
         )
-        print(line, file=self.file, flush=True)
+        with contextlib.suppress(OSError):
+            print(line, file=self.file, flush=True)

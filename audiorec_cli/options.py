@@ -30,7 +30,9 @@ PredictionsFile = Annotated[Path | None, _file_option("--predictions", "Predicti
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where the network runs; auto takes a GPU if it can.")
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Excerpts at a time.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, max=65536, help="Excerpts at a time.")
+]
 Seed = Annotated[
     int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed, the same result.")
 ]

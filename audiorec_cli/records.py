@@ -65,6 +65,11 @@ class Tracks(_Table):
     isrc: list[str]
     mbid: list[str]
 
+    def __post_init__(self):
+        super().__post_init__()
+        good = np.isfinite(self.duration_s) & (self.duration_s >= 0)
+        _require(good.all(), "a duration that is no length of time")
+
     @cached_property
     def row_of_path(self):
         """{path: row}."""
@@ -165,7 +170,7 @@ def _require_unit_norm(factors, name):
 class Mels:
     """What a mels file says of its tracks and excerpts; the spectrograms stay on disk.
 
-    excerpt_track : (n_excerpts,) int64, row of the excerpt's track, excerpts of a track adjacent
+    excerpt_track : (n_excerpts,) int64, row of the excerpt's track, in ascending order, all tracks
     start_s : (n_excerpts,) float64, where in the track the excerpt begins, seconds
     failures : (path, reason) of every file that gave no track
     audio_folder : absolute path that the tracks' paths start from
@@ -182,6 +187,9 @@ class Mels:
         _require(self.excerpt_track.shape == self.start_s.shape, "excerpts are not aligned")
         rows = self.excerpt_track
         _require(((rows >= 0) & (rows < len(self.tracks))).all(), "an excerpt without its track")
+        _require((np.diff(rows) >= 0).all(), "excerpts out of the order of their tracks")
+        _require(len(set(rows.tolist())) == len(self.tracks), "a track without an excerpt")
+        _require(np.isfinite(self.start_s).all(), "start_s is not finite")
 
 
 @dataclass(frozen=True)
@@ -228,6 +236,9 @@ class Checkpoint:
         _require(set(self.weights) == set(self.latest_weights), "weights of two networks")
         _require(self.mel_mean.shape == self.mel_deviation.shape, "mel statistics not aligned")
         _require((self.mel_deviation > 0).all(), "a mel bin without deviation")
+        arrays = (*self.weights.values(), *self.latest_weights.values(), *self.optimizer.values())
+        for array in (self.mel_mean, self.mel_deviation, *arrays):
+            _require(np.isfinite(array).all(), "weights that are not finite numbers")
 
     @property
     def epochs_done(self):

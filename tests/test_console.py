@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -128,3 +129,37 @@ def test_titles_reach_a_pipe_that_has_no_letters_for_them(here, predictions_file
     )
     assert done.returncode == 0
     assert r"Caf\xe9" in done.stdout
+
+
+def run_in_shell(redirection, *arguments):
+    """Run audiorec with its streams redirected by a shell; returns status and stderr."""
+    command = f"{sys.executable} -m audiorec_cli {' '.join(arguments)} {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("similar", "folder/1"), ("similar", "folder/1", "-o", "-"),
+                                       ("info", "p.h5")])  # fmt: skip
+def test_a_full_stdout_is_one_line(here, predictions_file, arguments):
+    predictions_file("p.h5")
+    status, err = run_in_shell(">/dev/full", *arguments)
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        "error: the results cannot be written to stdout: No space left on device: "
+        "send them elsewhere"
+    )
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">&-", "</dev/null"])
+def test_odd_streams_do_not_stop_the_work(here, predictions_file, redirection):
+    predictions_file("p.h5")
+    assert run_in_shell(redirection, "similar", "folder/1", "-o", "list.m3u8")[0] == 0
+    assert (here / "list.m3u8").exists()
+
+
+def test_a_name_that_is_too_long_is_one_line(here, predictions_file, audiorec):
+    predictions_file("p.h5")
+    assert audiorec("similar", "folder/1", "-o", "a" * 245 + ".m3u8")[0] == 0
+    status, _, err = audiorec("similar", "folder/1", "-o", "a" * 300 + ".m3u8")
+    assert status == 1
+    assert re.search(r"^error: a+.m3u8: File name too long: name another path", err, re.M)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import typer
 
@@ -237,12 +238,27 @@ def test_a_file_in_use_is_one_line_and_hinders_no_one_else(
 def test_a_mels_file_without_tracks_is_one_line(folder, audiorec):
     here = folder("top-activations")
     (here / "mels.h5").unlink()
-    writer = files.MelsWriter("mels.h5", audio_folder="/music", params={})
-    writer._file.close()
+    script = (
+        "import os; from audiorec_cli import files\n"
+        "files.MelsWriter('mels.h5', audio_folder='/music', params={})\n"
+        "os._exit(9)  # as if it were killed"
+    )
+    subprocess.run([sys.executable, "-c", script])
     for command in ("predict", "top-activations"):
         status, out, err = audiorec(command)
         assert_one_line(status, out, err)
         assert "mels.h5 holds no tracks yet: run 'audiorec mels AUDIO' to its end" in err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("command", ["predict", "train"])
+def test_spectrograms_without_numbers_are_one_line(folder, audiorec, mels_file, command, value):
+    here = folder(command)
+    (here / "mels.h5").unlink()
+    mels_file("mels.h5", mels=np.full((6, 128, 599), value))
+    status, out, err = audiorec(command, *ARGUMENTS[command])
+    assert_one_line(status, out, err)
+    assert "make them again with 'audiorec mels'" in err
 
 
 def test_a_checkpoint_of_another_version_is_one_line(folder, audiorec):

@@ -13,7 +13,7 @@ from audiorec_cli.files.schema import SCHEMA
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 # "audiorec" as a name, followed by these words, is no command.
-PROSE = {"made", "learns", "is", "are", "and", "has", "said"}
+PROSE = {"made", "on", "learns", "is", "are", "and", "has", "said"}
 REMAKE = 'typer audiorec_cli.cli utils docs --name audiorec --title "The commands" --output ' \
          "docs/commands.md"  # fmt: skip
 

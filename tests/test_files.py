@@ -1,6 +1,7 @@
 """Every kind of file comes back as it went in, and nothing but a good file is read."""
 
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files import journal
 from audiorec_cli.records import (
     AnalysedTrack,
     Checkpoint,
@@ -235,6 +237,98 @@ def test_ctrl_c_does_not_cut_an_append_in_two(tmp_path, mels_file, monkeypatch):
     assert files.load_mels(path).tracks.track_id == [*held.track_id, "new"]
 
 
+APPEND_AND_DIE = """
+import os, sys
+import numpy as np
+from audiorec_cli import files
+from audiorec_cli.files import journal
+from audiorec_cli.records import AnalysedTrack
+
+path, last_step = sys.argv[1], int(sys.argv[2])
+steps = 0
+
+def step(function):
+    def counted(*arguments):
+        global steps
+        steps += 1
+        if steps > last_step:
+            os._exit(9)
+        return function(*arguments)
+    return counted
+
+def items(first):
+    for i in range(first, first + 40):
+        columns = dict(track_id=f"new {i}", path=f"new {i}", title="t" * i, artist="", album="",
+                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
+        yield AnalysedTrack(columns, np.zeros(1), np.full((1, 128, 599), i, np.float16))
+
+with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
+    for name in ("_write_page", "_write_journal", "_carry_out"):
+        setattr(journal, name, step(getattr(journal, name)))
+    journal.Path.unlink = step(journal.Path.unlink)
+    writer.append(list(items(0)))
+    print("done", flush=True)
+"""
+
+
+def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mels_file):
+    original = mels_file(tmp_path / "m.h5", 3).read_bytes()
+    path = tmp_path / "killed.h5"
+    outcomes = set()
+    for last_step in (*range(0, 200, 9), *range(90, 130, 4), 10_000):
+        path.write_bytes(original)
+        command = [sys.executable, "-c", APPEND_AND_DIE, path, str(last_step)]
+        killed = subprocess.run(command, capture_output=True, text=True)
+        n_tracks = len(files.load_mels(path).tracks)
+        outcomes.add((killed.returncode, n_tracks))
+        if "done" in killed.stdout:
+            assert n_tracks == 43
+        table = files.load_mels(path).tracks
+        columns = {c: getattr(table, c)[0] for c in Tracks.columns()} | {"track_id": "after"}
+        after = AnalysedTrack(columns, np.zeros(1), np.full((1, 128, 599), 7, np.float16))
+        with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
+            writer.append([after])
+        assert files.load_mels(path).tracks.track_id[-1] == "after"
+        with files.MelsReader(path) as reader:
+            assert (reader.read(n_tracks) == 7).all()
+    assert {n for _, n in outcomes} == {3, 43}
+    assert (9, 43) in outcomes, "a journal was never carried out by the next to open the file"
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("function", ["_write_page", "_write_journal"])
+def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(
+    tmp_path, mels_file, monkeypatch, function
+):
+    path = mels_file(tmp_path / "m.h5", 2)
+    held = files.load_mels(path).tracks
+    columns = {c: getattr(held, c)[0] for c in Tracks.columns()} | {"track_id": "new"}
+    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (
+        pytest.raises(AudiorecError, match=r"m\.h5 cannot be written: No space left.*make room"),
+        files.MelsWriter(path, audio_folder="/music", params={}) as writer,
+    ):
+        monkeypatch.setattr(journal, function, full)
+        writer.append([item])
+    monkeypatch.undo()
+    assert files.load_mels(path).tracks.track_id == held.track_id
+
+
+def test_a_journal_of_another_file_is_thrown_away(tmp_path, mels_file):
+    path = mels_file(tmp_path / "m.h5", 2)
+    with open(path, "r+b") as other:
+        journal._write_journal(tmp_path / "x", other, {0: bytes(journal.PAGE_BYTES)}, 5)
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(path.read_bytes())
+    (tmp_path / "x").rename(journal.journal_of(copy))
+    assert len(files.load_mels(copy).tracks) == 2
+    assert not journal.journal_of(copy).exists()
+
+
 def test_a_track_id_is_never_stored_twice(tmp_path, mels_file):
     path = mels_file(tmp_path / "m.h5", 2)
     held = files.load_mels(path).tracks
@@ -408,3 +502,25 @@ def test_an_odd_kind_is_no_kind_and_stops_nothing(here, predictions_file, value)
     with h5py.File("odd.h5", "w") as file:
         file.attrs["kind"] = value
     assert list(map(str, files.find_all("predictions"))) == ["good.h5"]
+
+
+def test_text_that_is_counted_many_times_is_refused_in_little_memory(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5", factors_of(400, 4, 0))
+    with h5py.File(path, "r+") as file:
+        file["tracks/title"][0] = b"x" * 2**24
+        stored = file["tracks/title"].id
+        offset, size = stored.get_offset(), stored.get_storage_size()
+    content = bytearray(path.read_bytes())
+    pointer = size // 400
+    content[offset : offset + size] = content[offset : offset + pointer] * 400
+    path.write_bytes(content)
+    script = (
+        "import resource, sys; from audiorec_cli.cli import main\n"
+        f"status = main(['similar', 'x', '--predictions', {str(path)!r}])\n"
+        "print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    status, peak_mib = map(int, done.stdout.split())
+    assert status == 1
+    assert "claims more text than the file holds" in done.stderr
+    assert peak_mib < 2_500

@@ -99,10 +99,17 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
         ("user_id,track_id,plays\nu,t,many\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
         ("user_id,track_id,plays\nu,t,1e39\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
         ("user_id,track_id\nu,t\n".encode("utf-16"), "is no text in UTF-8: .*CSV in UTF-8"),
+        ('[{"ts": "2023-01-01"}]', "is JSON, which is not read yet: turn it into CSV"),
         (b"\x1f\x8b\x08\x00abc", "is no text in UTF-8: unpack it"),
-        ("user_id,track_id,plays\n", "no row.*--user-column"),
-        ("who,track_id,plays\nu,t,1\n", "no column for the user: it has who.*--user-column"),
-        ("user_id,thing,plays\nu,t,1\n", "no column for the track.*--track-column"),
+        ("user_id,track_id,plays\n", "has a header and no rows"),
+        (
+            "who,track_id,plays\nu,t,1\n",
+            "no column for the user in its first line, who.*--group-by",
+        ),
+        (
+            "user_id,thing,plays\nu,t,1\n",
+            "no column for the track in its first line.*--track-column",
+        ),
     ],
 )
 def test_what_is_no_log_is_refused(tmp_path, content, message):
@@ -111,7 +118,7 @@ def test_what_is_no_log_is_refused(tmp_path, content, message):
 
 
 def test_a_named_column_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(AudiorecError, match=r"no column 'playlist': it has user_id, track_id"):
+    with pytest.raises(AudiorecError, match=r"no column 'playlist': name one of user_id, track_id"):
         read(tmp_path, "user_id,track_id\nu,t\n", group_by="playlist")
 
 

@@ -117,6 +117,13 @@ def test_candidates_are_numbered_and_one_can_be_picked(here, audiorec, predictio
     assert out.splitlines()[1].split("\t")[4] in second
 
 
+def test_a_pick_beyond_the_candidates_is_one_line(here, audiorec, predictions_file):
+    predictions_file("p.h5", COMPASS)
+    status, out, err = audiorec("similar", "title 3", "--pick", 2)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 tracks: --pick goes up to there'
+
+
 def test_nothing_near_is_one_line(here, audiorec, predictions_file):
     predictions_file("p.h5", COMPASS)
     status, _, err = audiorec("similar", "qqqq")

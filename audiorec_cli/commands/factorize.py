@@ -19,9 +19,9 @@ LogFile = Annotated[
 ]
 OutFile = Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")]
 NFactors = Annotated[int, _option("Number of latent factors.", min=1)]
-Alpha = Annotated[float, _option("α in the confidence 1 + α·log(1 + plays/ε).", min=0)]
-Epsilon = Annotated[float, _option("ε in the confidence.", min=1e-9)]
-Regularization = Annotated[float, _option("λ of the least squares.", min=0)]
+Alpha = Annotated[float, _option("α in the confidence 1 + α·log(1 + plays/ε).", min=0, max=1e6)]
+Epsilon = Annotated[float, _option("ε in the confidence.", min=1e-9, max=1e9)]
+Regularization = Annotated[float, _option("λ of the least squares.", min=0, max=1e6)]
 Iterations = Annotated[int, _option("Sweeps over both sides.", min=1)]
 GroupBy = Annotated[
     str | None, _option("Column that splits each listener: a session, a playlist …")

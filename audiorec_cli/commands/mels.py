@@ -51,7 +51,9 @@ def mels(
         todo = [path for path in paths if not _is_unchanged(held.tracks, folder, path)]
         names = _names(paths, held.tracks, manifest)
         writer.move_audio_folder(folder)
-        failures = _analyse(writer, folder, todo, names, workers=workers, settings=settings)
+        failures, n_changed = _analyse(
+            writer, folder, todo, names, workers=workers, settings=settings
+        )
         writer.set_failures([(failure.path, failure.reason) for failure in failures])
         _show_failures(failures)
         n_tracks, n_new = len(writer), len(writer) - len(held.tracks)
@@ -60,6 +62,7 @@ def mels(
     n_gone = len(set(held.tracks.path) - set(paths))
     console.note(
         f"{out}: {n_tracks} tracks, {n_new} of them new"
+        + (f", {n_changed} changed" if n_changed else "")
         + _counted(failures)
         + (f", {n_gone} no longer in {audio}" if n_gone else "")
     )
@@ -117,14 +120,19 @@ def _names(paths, held, manifest):
         names[path] = {"track_id": given.get(path), **said.get(path, {})}
     if n_unknown := len(set(said) - set(paths)):
         console.note(f"{manifest}: {n_unknown} of its {len(said)} paths are not in the folder")
+    if n_held := len(set(said) & set(held.row_of_path)):
+        console.note(f"{manifest}: {n_held} of its tracks are held already and keep their names")
     return names
 
 
 def _analyse(writer, folder, todo, names, *, workers, settings):
-    """Analyse the files of `todo` and store their tracks. Returns the failures."""
+    """Analyse the files of `todo` and store their tracks.
+
+    Returns the failures, and how many tracks took the place of what was there before.
+    """
     from audiorec_cli.audio import analysis
 
-    rows, failures, batch = writer.mels.tracks.row_of_path, [], []
+    rows, failures, n_changed, batch = writer.mels.tracks.row_of_path, [], 0, []
     results = analysis.analyse_all(folder, todo, workers=workers, settings=settings)
     try:
         with console.progress("mels", total=len(todo), unit="files") as advance:
@@ -136,6 +144,7 @@ def _analyse(writer, folder, todo, names, *, workers, settings):
                     result.columns.update(names[path])
                     if path in rows:
                         writer.replace(rows[path], result)
+                        n_changed += 1
                     else:
                         batch.append(result)
                 if len(batch) == TRACKS_A_BATCH:
@@ -145,7 +154,7 @@ def _analyse(writer, folder, todo, names, *, workers, settings):
     finally:
         if batch:
             writer.append(batch)
-    return failures
+    return failures, n_changed
 
 
 def _counted(failures):

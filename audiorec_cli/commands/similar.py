@@ -85,7 +85,7 @@ def _warn_if_outdated(path, predicted):
     checkpoint = str(predicted.params.get("checkpoint"))
     try:
         is_older = files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint
-    except AudiorecError:
+    except (AudiorecError, OSError):
         return  # it went away, or is no checkpoint any more: nothing to compare with
     if is_older:
         console.note(
@@ -104,7 +104,9 @@ def _row_of(query, tracks, pick):
             f'no track is called anything like "{query}": check the spelling, or make the '
             "predictions again with 'audiorec predict' if it is new"
         )
-    if pick is not None and pick <= len(rows):
+    if pick is not None and pick > len(rows):
+        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to there')
+    if pick is not None:
         return rows[pick - 1]
     if len(rows) == 1:
         return rows[0]
@@ -130,7 +132,8 @@ def _print_or_write(ranked, predicted, out, as_json):
             )
             for row, _ in ranked
         ]
-        write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
+        with console.writing_results():
+            write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
     if out == "-":
         return
     if out is not None:

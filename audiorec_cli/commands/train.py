@@ -37,7 +37,9 @@ Epochs = Annotated[
     int,
     typer.Option(min=1, help="Passes over the training tracks; the learning rate steps by them."),
 ]
-UpdateSize = Annotated[int, typer.Option("--batch-size", min=1, help="Excerpts an update.")]
+UpdateSize = Annotated[
+    int, typer.Option("--batch-size", min=1, max=65536, help="Excerpts an update.")
+]
 LearningRate = Annotated[float, typer.Option(min=1e-9, help="Learning rate at the start.")]
 MatchOption = Annotated[
     Match, typer.Option(help="artist: every song takes the factors of its artist in the log.")
@@ -67,6 +69,8 @@ def train(
     from audiorec_cli.convnet import training
 
     files.require_writable(out, "checkpoint")
+    if resume and not out.exists():
+        raise AudiorecError(f"{out}: no such file to resume from: train without --resume")
     torch_device = training.pick_device(device.value)
     mels_path = found("mels", mels)
     factors_path = found("factors", factors)
@@ -151,7 +155,7 @@ def _earlier(out, described):
                 f"{out} was trained with {name} {before}, not {value}: "
                 "repeat its options, or train anew without --resume"
             )
-    if had.get("examples") != wanted["examples"]:
+    if (had.get("match"), had.get("examples")) != (wanted["match"], wanted["examples"]):
         raise AudiorecError(
             f"the tracks or the factors are others than {out} was trained on: "
             "train anew, without --resume"

@@ -16,6 +16,8 @@ def network_of(checkpoint, device):
     """
     try:
         settings = NetworkSettings(**checkpoint.settings["network"])
+        if checkpoint.mel_mean.shape != (settings.n_mels,):
+            raise ValueError("mel statistics of another size")
         network = Network(
             settings, mel_mean=checkpoint.mel_mean, mel_deviation=checkpoint.mel_deviation
         )
@@ -31,8 +33,8 @@ def predict_factors(network, open_reader, excerpt_track, n_tracks, *, batch_size
 
     open_reader : as in Excerpts; excerpt_track : (n_excerpts,) row of each excerpt's track
     on_batch : called with the number of excerpts of each batch
-    Returns (n_tracks, n_factors) float32 of unit norm. Raises ValueError for a track without an
-    excerpt.
+    Returns (n_tracks, n_factors) float32 of unit norm. Raises AudiorecError for a track that comes
+    to no direction.
     """
     device = network.output.weight.device
     totals = np.zeros((n_tracks, network.settings.n_factors))
@@ -43,6 +45,9 @@ def predict_factors(network, open_reader, excerpt_track, n_tracks, *, batch_size
             np.add.at(totals, excerpt_track[rows.numpy()], predicted)
             on_batch(len(rows))
     norm = np.linalg.norm(totals, axis=1, keepdims=True)
-    if not norm.all():
-        raise ValueError("a track has no excerpt, or no direction in the factor space")
+    if not (np.isfinite(norm).all() and norm.all()):
+        raise AudiorecError(
+            "some tracks come to no factors, so spectrograms or checkpoint hold no good numbers: "
+            "make them again with 'audiorec mels' and 'audiorec train'"
+        )
     return (totals / norm).astype(np.float32)

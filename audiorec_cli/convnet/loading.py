@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.workers import deaf_to_ctrl_c
 
 EXCERPTS_FOR_STATISTICS = 10_000
@@ -131,6 +132,10 @@ def mel_statistics(open_reader, rows):
             total = total + mel.sum(axis=1)
             squares = squares + (mel**2).sum(axis=1)
     mean = total / n_frames
+    if not np.isfinite(mean).all():
+        raise AudiorecError(
+            "the spectrograms hold values that are no numbers: make them again with 'audiorec mels'"
+        )
     deviation = np.sqrt(np.maximum(squares / n_frames - mean**2, 0))
     deviation[deviation < SMALLEST_DEVIATION] = 1
     return mean.astype(np.float32), deviation.astype(np.float32)

@@ -67,7 +67,8 @@ def find(kind, option, folder="."):
 def describe(path):
     """What the file at `path` is: kind, rows, provenance, settings and datasets, by name."""
     if not Path(path).is_file():
-        raise AudiorecError(f"{path}: no such file: name a file that audiorec made")
+        what = "is no file" if Path(path).exists() else "no such file"
+        raise AudiorecError(f"{path}: {what}: name a file that audiorec made")
     kind = kind_of(path)
     if not kind:
         raise AudiorecError(

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files.journal import JournaledFile, journal_of
 from audiorec_cli.files.reading import (
     attribute,
     open_checked,
@@ -18,7 +19,6 @@ from audiorec_cli.files.reading import (
 from audiorec_cli.files.schema import SCHEMA
 from audiorec_cli.files.writing import (
     encoded,
-    require_space,
     stamp,
     stored_dtype,
     written_whole,
@@ -72,19 +72,28 @@ class MelsWriter:
     """A mels file that grows, made where there is none; a context manager.
 
     `mels` is what the file held when it was opened. Everything appended is on disk when `append`
-    returns, so that a kill at any moment loses at most the batch in hand. Ctrl-C does not cut a
-    write in two. A file that is new and got no track is removed at the end.
+    returns. A kill at any moment, a power failure or a full disk loses at most the batch in hand,
+    and Ctrl-C not even that. A file that is new and got no track is removed at the end.
     """
 
     def __init__(self, path, *, audio_folder, params):
         self._path = Path(path)
         self._is_new = not self._path.exists()
         if self._is_new:
+            journal_of(path).unlink(missing_ok=True)
             _create_empty(path, audio_folder, params)
-        self._file = open_checked(path, "mels", "r+")
+        self._file = open_checked(path, "mels", self._open)
         with refusing_damage(path, "mels"):
             self.mels = _mels_of(self._file)
         self._track_ids = set(self.mels.tracks.track_id)
+
+    def _open(self, path):
+        self._disk = JournaledFile(path)
+        try:
+            return h5py.File(self._disk, "r+")
+        except BaseException:
+            self._disk.close()
+            raise
 
     def __enter__(self):
         return self
@@ -92,6 +101,7 @@ class MelsWriter:
     def __exit__(self, *exception):
         is_empty = not len(self)
         self._file.close()
+        self._disk.close()
         if self._is_new and is_empty:
             self._path.unlink()
 
@@ -103,6 +113,7 @@ class MelsWriter:
         """Note that the library's paths now start from another folder."""
         encoded_folder = audio_folder.encode("utf-8", "surrogateescape")
         self._file.attrs.create("audio_folder", encoded_folder, dtype=h5py.string_dtype())
+        self._commit()
 
     def append(self, batch):
         """Store AnalysedTracks behind those that the file holds.
@@ -112,57 +123,61 @@ class MelsWriter:
         new_ids = [item.columns["track_id"] for item in batch]
         if len(self._track_ids | set(new_ids)) != len(self._track_ids) + len(new_ids):
             raise ValueError("a track_id occurs twice")
-        values = {f"tracks/{c}": [item.columns[c] for item in batch] for c in Tracks.columns()}
-        values["excerpts/track"] = np.repeat(
-            np.arange(len(self), len(self) + len(batch)), [len(item.start_s) for item in batch]
-        )
-        values["excerpts/start_s"] = np.concatenate([item.start_s for item in batch])
-        values["mels"] = np.concatenate([item.mels for item in batch])
-        self._extend(values)
+        n_tracks, n_excerpts = len(self), len(self._file["mels"])
+        columns = {f"tracks/{c}": [item.columns[c] for item in batch] for c in Tracks.columns()}
+        values = {name: (column, n_tracks) for name, column in columns.items()}
+        excerpts = {
+            "excerpts/track": np.repeat(
+                np.arange(n_tracks, n_tracks + len(batch)), [len(item.start_s) for item in batch]
+            ),
+            "excerpts/start_s": np.concatenate([item.start_s for item in batch]),
+            "mels": np.concatenate([item.mels for item in batch]),
+        }
+        values |= {name: (column, n_excerpts) for name, column in excerpts.items()}
+        self._write(values)
         self._track_ids.update(new_ids)
 
     def replace(self, row, item):
         """Store an AnalysedTrack in the place of track `row`, whose file has changed.
 
-        Its size and mtime go in last: a kill before that has the track done again.
         Raises ValueError when the number of excerpts differs.
         """
         first, end = np.searchsorted(self.mels.excerpt_track, [row, row + 1])
         if end - first != len(item.start_s):
             raise ValueError(f"{len(item.start_s)} excerpts in the place of {end - first}")
-        require_space(self._path.parent, item.mels.nbytes)
-        last = ("size", "mtime_ns")
-        with uninterrupted():
-            self._file["mels"][first:end] = item.mels
-            self._file["excerpts/start_s"][first:end] = item.start_s
-            self._set_columns(row, item, [c for c in Tracks.columns() if c not in last])
-            self._set_columns(row, item, last)
-
-    def _set_columns(self, row, item, columns):
-        for column in columns:
-            name = f"tracks/{column}"
-            self._file[name][row] = encoded("mels", name, [item.columns[column]])[0]
-        self._file.flush()
+        values = {f"tracks/{c}": ([item.columns[c]], row) for c in Tracks.columns()}
+        values["excerpts/start_s"] = (item.start_s, first)
+        values["mels"] = (item.mels, first)
+        self._write(values)
 
     def set_failures(self, failures):
         """Store the list of (path, reason) in the place of the one that the file holds."""
         paths, reasons = zip(*failures, strict=True) if failures else ((), ())
-        with uninterrupted():
-            for column in ("path", "reason"):
-                self._file[f"failures/{column}"].resize(0, axis=0)
-            self._extend({"failures/path": paths, "failures/reason": reasons})
+        for column in ("path", "reason"):
+            self._file[f"failures/{column}"].resize(0, axis=0)
+        self._write({"failures/path": (paths, 0), "failures/reason": (reasons, 0)})
 
-    def _extend(self, values):
-        """Append to several datasets, all or, where encoding or space fails, none."""
-        ready = {name: encoded("mels", name, column) for name, column in values.items()}
-        require_space(self._path.parent, sum(column.nbytes for column in ready.values()))
+    def _write(self, values):
+        """Store values = {dataset: (rows, where the first of them goes)}, all of them or none."""
+        ready = {name: encoded("mels", name, rows) for name, (rows, _) in values.items()}
         with uninterrupted():
-            for name, column in ready.items():
-                dataset = self._file[name]
-                first = len(dataset)
-                dataset.resize(first + len(column), axis=0)
-                dataset[first:] = column
+            for name, rows in ready.items():
+                dataset, first = self._file[name], values[name][1]
+                end = first + len(rows)
+                if end > len(dataset):
+                    dataset.resize(end, axis=0)
+                dataset[first:end] = rows
+            self._commit()
+
+    def _commit(self):
+        try:
             self._file.flush()
+            self._disk.commit()
+        except OSError as error:
+            raise AudiorecError(
+                f"{self._path} cannot be written: {error.strerror}: make room, then run the same "
+                "command again; what was stored before is kept"
+            ) from error
 
 
 def _create_empty(path, audio_folder, params):

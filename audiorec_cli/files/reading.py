@@ -14,10 +14,11 @@ import numpy as np
 
 from audiorec_cli import __version__
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files.journal import recover
 from audiorec_cli.files.schema import MADE_BY, SCHEMA, SCHEMA_VERSION, TEXT, field_of
 
-# Strings are read a few at a time, so that a forged file cannot ask for more than it holds.
 STRINGS_AT_A_TIME = 256
+TEXT_BYTES_AT_A_TIME = 1 << 30  # if each of them were all the text that the file has room for
 # What HDF5, and the records, raise over a damaged file.
 DAMAGE = (ValueError, TypeError, OSError, KeyError, RuntimeError)
 
@@ -41,13 +42,18 @@ def kind_of(path):
     return kind if kind in MADE_BY else ""
 
 
-def open_checked(path, kind, mode="r"):
-    """The checked HDF5 file of this kind at `path`, for the caller to close."""
+def open_checked(path, kind, opener=h5py.File):
+    """The checked HDF5 file of this kind at `path`, for the caller to close.
+
+    opener : makes the h5py.File of a path
+    """
     path = Path(path)
     if not path.is_file():
-        raise AudiorecError(f"{path}: no such file: {_remedy(kind)}")
+        what = "is no file" if path.exists() else "no such file"
+        raise AudiorecError(f"{path}: {what}: {_remedy(kind)}")
     try:
-        file = h5py.File(path, mode)
+        recover(path)
+        file = opener(path)
     except BlockingIOError as error:
         raise InUse(_who_locks(path)) from error
     except PermissionError as error:
@@ -59,7 +65,7 @@ def open_checked(path, kind, mode="r"):
     try:
         with refusing_damage(path, kind):
             _check_kind(file, path, kind)
-            _check_datasets(file, kind, os.path.getsize(path))
+            _check_datasets(file, kind)
     except BaseException:
         file.close()
         raise
@@ -111,7 +117,7 @@ def attribute(file, name):
     return value if isinstance(value, str) else ""
 
 
-def _check_datasets(file, kind, file_size):
+def _check_datasets(file, kind):
     """Hold every object of the file against the schema; ValueError names the first misfit."""
     found = dict(walk(file))
     missing = [name for name in SCHEMA[kind] if not name.endswith("*") and name not in found]
@@ -124,7 +130,7 @@ def _check_datasets(file, kind, file_size):
             raise ValueError(f"{name} does not belong there")
         _check_dataset(name, dataset, field, lengths)
         stored += dataset.id.get_storage_size()
-    if stored > file_size:
+    if stored > file.id.get_filesize():
         raise ValueError("it claims more data than it holds")
 
 
@@ -178,12 +184,15 @@ def _who_locks(path):
     return f"{path} is in use by {holder}: wait until it has finished, or name another file"
 
 
-def _texts(dataset, file_size):
+def _texts(file, dataset):
+    """The texts of a dataset, read few enough at a time that a forged file cannot fill memory."""
+    room = max(1, file.id.get_filesize() - sum(d.id.get_storage_size() for _, d in walk(file)))
+    at_a_time = max(1, min(STRINGS_AT_A_TIME, TEXT_BYTES_AT_A_TIME // room))
     texts, read = [], 0
-    for start in range(0, len(dataset), STRINGS_AT_A_TIME):
-        block = dataset[start : start + STRINGS_AT_A_TIME]
+    for start in range(0, len(dataset), at_a_time):
+        block = dataset[start : start + at_a_time]
         read += sum(map(len, block))
-        if read > file_size:
+        if read > room:
             raise ValueError(f"{dataset.name} claims more text than the file holds")
         texts += [text.decode(TEXT, "surrogateescape") for text in block]
     return texts
@@ -193,7 +202,7 @@ def read(file, name):
     """The whole dataset `name`: an array, or a list of texts."""
     dataset = file[name]
     if dtype_name(dataset) == TEXT:
-        return _texts(dataset, os.path.getsize(file.filename))
+        return _texts(file, dataset)
     return dataset[()]
 
 

@@ -55,7 +55,7 @@ def written_whole(path, n_bytes):
     """A new HDF5 file that appears at `path` in one go, or not at all."""
     path = Path(path)
     require_space(path.parent, n_bytes)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".audiorec-{os.getpid()}.part")
     try:
         with h5py.File(temporary, "w") as file:
             yield file
@@ -75,6 +75,8 @@ def require_writable(path, kind):
         raise AudiorecError(f"{path} is a folder: name a file to write, such as {path}/out.h5")
     if not path.parent.is_dir():
         raise AudiorecError(f"{path.parent}: no such folder to write {path.name} in: make it first")
+    if path.exists() and not path.is_file():
+        raise AudiorecError(f"{path} is no regular file: name a file to write")
     if path.exists() and kind_of(path) != kind:
         raise AudiorecError(f"{path} exists and holds no {kind}: name another file, or remove it")
     if not os.access(path.parent, os.W_OK):

@@ -4,12 +4,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
 from threadpoolctl import threadpool_limits
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Factors
 
 SMALLEST_NORM = 1e-6  # of the largest
+DIVERGED = "the factors came to no numbers: ask for fewer with --factors, or a smaller --alpha"
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,14 @@ def fit_als(log, settings, *, on_sweep=lambda: None):
             use_cg=False,
             random_state=settings.seed,
         )
-        model.fit(
-            confidence(log.plays, settings),
-            show_progress=False,
-            callback=lambda *_: on_sweep(),
-        )
+        try:
+            model.fit(
+                confidence(log.plays, settings),
+                show_progress=False,
+                callback=lambda *_: on_sweep(),
+            )
+        except ModelFitError as error:
+            raise AudiorecError(DIVERGED) from error
     return _of_unit_norm(log, model.item_factors, model.user_factors, settings)
 
 
@@ -85,7 +90,7 @@ def _of_unit_norm(log, track_factors, user_factors, settings):
     """
     norm = np.linalg.norm(track_factors, axis=1)
     if not (np.isfinite(norm).all() and np.isfinite(user_factors).all() and norm.any()):
-        raise AudiorecError("the factors did not converge: ask for fewer with --factors")
+        raise AudiorecError(DIVERGED)
     rows = np.flatnonzero(norm > SMALLEST_NORM * norm.max())
     return Factors(
         log=log.take(rows),

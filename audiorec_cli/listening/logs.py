@@ -26,6 +26,7 @@ TRIPLETS = ("user", "track", "plays")
 MAX_BROKEN_SHARE = 0.01
 PLAYS = (1e-6, 1e12)  # what a number of plays can be; fewer than the least are none
 HEADER_SHOWN = 200  # characters
+ALONE = "if it is one person's history, split it by a column with --group-by, else "
 REMEDY = "name its columns with --user-column, --track-column and --plays-column"
 
 
@@ -72,6 +73,8 @@ def read_log(path, settings):
             "in UTF-8 with a header line"
         ) from error
     broken = n_rows - n_silent - int(good["rows"].sum() or 0)
+    if not n_rows:
+        raise AudiorecError(f"{path} has a header and no rows: name another log")
     if not len(good):
         raise AudiorecError(f"{path} holds no row with a listener, a track and its plays: {REMEDY}")
     if broken > MAX_BROKEN_SHARE * n_rows:
@@ -86,7 +89,8 @@ def read_log(path, settings):
 def _scan(path, settings):
     """The log as a lazy table of text, and the names of its columns by what they say."""
     if not path.is_file():
-        raise AudiorecError(f"{path}: no such file: name a listening log")
+        what = "is no file" if path.exists() else "no such file"
+        raise AudiorecError(f"{path}: {what}: name a listening log")
     first_line = _first_line(path)
     separator = max("\t;,", key=first_line.count)
     fields = first_line.split(separator)
@@ -118,6 +122,8 @@ def _first_line(path):
     lines = start.decode("utf-8-sig", errors="replace").splitlines()
     if not lines or not lines[0].strip():
         raise AudiorecError(f"{path} is empty, or begins with an empty line: name a listening log")
+    if lines[0].lstrip()[0] in "[{":
+        raise AudiorecError(f"{path} is JSON, which is not read yet: turn it into CSV first")
     return lines[0]
 
 
@@ -143,7 +149,7 @@ def _find_columns(path, header, settings):
     columns = {meaning: name for meaning, name in chosen.items() if name}
     for name in columns.values():
         if name not in header:
-            raise AudiorecError(f"{path} has no column {name!r}: it has {shown}")
+            raise AudiorecError(f"{path} has no column {name!r}: name one of {shown}")
     by_plain_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
     for meaning, names in COLUMN_NAMES.items():
         name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
@@ -151,7 +157,11 @@ def _find_columns(path, header, settings):
             columns[meaning] = name
     for meaning, instead in (("user", {"group"}), ("track", {"title", "artist"})):
         if not {meaning, *instead} & {*columns}:
-            raise AudiorecError(f"{path} has no column for the {meaning}: it has {shown}: {REMEDY}")
+            raise AudiorecError(
+                f"{path} has no column for the {meaning} in its first line, {shown}: "
+                + ALONE * (meaning == "user")
+                + REMEDY
+            )
     return columns
 
 

@@ -40,6 +40,7 @@ def m3u8(entries, *, title=""):
 
 
 def _one_line(text):
+    text = text.encode("utf-8", "replace").decode()
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())
 
@@ -78,7 +79,7 @@ def write_playlist(text, out):
         sys.stdout.buffer.flush()
         return
     path = Path(out)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".audiorec-{os.getpid()}.part")
     try:
         temporary.write_bytes(data)
         os.replace(temporary, path)
