@@ -72,11 +72,7 @@ def factorize(
         fitted = factorization.fit_als(reading.plays, settings, on_sweep=advance)
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
     files.save_factors(out, replace(fitted, params=params))
-    n_lost = len(reading.plays.tracks) - len(fitted.log.tracks)
-    console.note(
-        f"{out}: {factors} factors of {len(fitted.log.tracks)} {reading.items}"
-        + (f"; {n_lost} share no listener with the rest" if n_lost else "")
-    )
+    _describe_result(out, reading, fitted)
 
 
 def _describe(log, reading):
@@ -88,3 +84,12 @@ def _describe(log, reading):
     )
     if reading.items == "artists":
         console.note("the log knows no tracks, so its artists are taken as the items")
+
+
+def _describe_result(out, reading, fitted):
+    n_tracks, n_factors = fitted.track_factors.shape
+    n_lost = len(reading.plays.tracks) - n_tracks
+    console.note(
+        f"{out}: {n_factors} factors of {n_tracks} {reading.items}"
+        + (f"; {n_lost} share no listener with the rest" if n_lost else "")
+    )

@@ -69,7 +69,7 @@ def top_activations(
     excerpt to sound like it, would make the unit fire most.
     """
     from audiorec_cli import files
-    from audiorec_cli.convnet import activations, inference, training
+    from audiorec_cli.convnet import inference, training
 
     _make_folder(out)
     torch_device = training.pick_device(device.value)
@@ -79,18 +79,10 @@ def top_activations(
     path = found("mels", mels)
     library = files.load_mels(path)
     excerpts = _test_excerpts(library, trained.split)
-    with console.progress("top-activations", total=len(excerpts), unit="excerpts") as advance:
-        top = activations.top_excerpts(
-            network,
-            functools.partial(files.MelsReader, path),
-            excerpts,
-            layer=layer,
-            by=by.value,
-            # a track is listed once, so its other excerpts must not crowd others out
-            k=k * int(np.bincount(library.excerpt_track).max()),
-            batch_size=batch_size,
-            on_batch=advance,
-        )
+    # a track is listed once, so its other excerpts must not crowd others out
+    k_excerpts = k * int(np.bincount(library.excerpt_track).max())
+    options = {"layer": layer, "by": by.value, "k": k_excerpts, "batch_size": batch_size}
+    top = _rank(network, path, excerpts, **options)
     lists = _Lists(top, library, excerpts, network.settings, layer, k)
     rows = [row for i in filters or _most_selective(top, layer) for row in lists.rows(i)]
     if out is not None:
@@ -132,6 +124,15 @@ def _test_excerpts(library, split):
         )
     console.note(f"{is_test.sum()} test tracks of {len(library.tracks)}")
     return excerpts
+
+
+def _rank(network, path, excerpts, **options):
+    from audiorec_cli import files
+    from audiorec_cli.convnet.activations import top_excerpts
+
+    with console.progress("top-activations", total=len(excerpts), unit="excerpts") as advance:
+        open_reader = functools.partial(files.MelsReader, path)
+        return top_excerpts(network, open_reader, excerpts, on_batch=advance, **options)
 
 
 def _most_selective(top, layer):
