@@ -35,7 +35,7 @@ def test_rows_and_failures_are_all_files(library, audiorec):
     assert [path for path, _ in mels.failures] == ["cover.jpg", "fake.mp3"]
     assert mels.audio_folder == str(library)
     assert "failed: fake.mp3: not audio that can be decoded" in err
-    assert "3 tracks, 3 of them new, 1 files failed, 1 other files hold no audio" in err
+    assert "3 tracks, 3 of them new, 1 files failed, 1 without audio" in err
     np.testing.assert_allclose(mels.start_s, 0.5, atol=0.01)
     with files.MelsReader("out.h5") as reader:
         for row in range(3):

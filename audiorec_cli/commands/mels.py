@@ -133,6 +133,8 @@ def _analyse(writer, folder, todo, names, *, workers, settings):
     from audiorec_cli.audio import analysis
 
     rows, failures, n_changed, batch = writer.mels.tracks.row_of_path, [], 0, []
+    if not todo:
+        return failures, n_changed
     results = analysis.analyse_all(folder, todo, workers=workers, settings=settings)
     try:
         with console.progress("mels", total=len(todo), unit="files") as advance:
@@ -150,7 +152,7 @@ def _analyse(writer, folder, todo, names, *, workers, settings):
                 if len(batch) == TRACKS_A_BATCH:
                     full, batch = batch, []
                     writer.append(full)
-                advance(1, f"{len(failures)} failed")
+                advance(1, f"{len(failures)} without a track")
     finally:
         if batch:
             writer.append(batch)
@@ -163,7 +165,7 @@ def _counted(failures):
     n_audio = sum(is_named_audio(failure.path) for failure in failures)
     n_other = len(failures) - n_audio
     return (f", {n_audio} files failed" if n_audio else "") + (
-        f", {n_other} other files hold no audio" if n_other else ""
+        f", {n_other} without audio" if n_other else ""
     )
 
 

@@ -113,8 +113,8 @@ def _row_of(query, tracks, pick):
     for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
         console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
     raise AudiorecError(
-        f'"{query}" may mean any of {len(rows)} tracks: '
-        "give its number with --pick, or more of its name"
+        f'no single track is called "{query}", these {len(rows)} come near: '
+        "give a number with --pick, or more of the name"
     )
 
 

@@ -205,9 +205,12 @@ class _Saver:
         best = losses.index(min(losses))
         mean = examples.targets["train"].mean(axis=0)
         of_mean = ((examples.targets["validation"] - mean) ** 2).mean()
+        verdict = (
+            ": no better, so there are too few tracks or epochs" if losses[best] >= of_mean else ""
+        )
         return (
             f"{self._out}: epoch {best + 1} of {len(losses)} is kept, with a validation loss of "
-            f"{losses[best]:.5f} (the mean of the training factors has {of_mean:.5f})"
+            f"{losses[best]:.5f} (the mean of the training factors has {of_mean:.5f}){verdict}"
         )
 
 

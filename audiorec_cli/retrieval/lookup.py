@@ -7,7 +7,7 @@ from rapidfuzz import fuzz, process, utils
 
 CLEAR_SCORE = 88.0  # of 100: nearly right
 CLEAR_MARGIN = 6.0  # by which the best must lead the second
-POSSIBLE_SCORE = 55.0
+POSSIBLE_SCORE = 65.0
 CANDIDATES = 10
 
 
@@ -27,7 +27,7 @@ def find_tracks(query, tracks):
 
 
 def _rows_named(query, tracks):
-    """Rows whose path ends in the query, or whose title or "artist - title" is the query."""
+    """Rows whose path ends in the query, or that are called that, or whose name has it in it."""
     wanted, asked_path = _plain(query), "/" + query.replace("\\", "/").lstrip("./")
 
     def is_path(row):
@@ -37,7 +37,10 @@ def _rows_named(query, tracks):
     def is_name(row):
         return wanted in (_plain(tracks.name(row)), _plain(tracks.title[row]))
 
-    for matches in (is_path, is_name):
+    def is_in_name(row):
+        return f" {wanted} " in f" {_plain(tracks.name(row))} "
+
+    for matches in (is_path, is_name, is_in_name):
         rows = [row for row in range(len(tracks)) if matches(row)]
         if rows:
             return rows
