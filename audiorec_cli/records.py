@@ -138,8 +138,11 @@ class Plays:
 class Factors:
     """Latent factors of the tracks and the listeners of a log, and the log itself.
 
-    track_factors : (n_tracks, n_factors) float32, unit norm; norm : (n_tracks,) float32, before
+    track_factors : (n_tracks, n_factors) float32, unit norm, or zero where the norm is
+    norm : (n_tracks,) float32, before; 0 for tracks held out, which no factor has seen
     user_factors : (n_users, n_factors) float32, not normalised
+    is_test : (n_tracks,) bool, tracks that no network may train on: all that are held out, and
+        those marked to be tested though the fit has seen them
     params : the settings they were made with
     """
 
@@ -147,6 +150,7 @@ class Factors:
     track_factors: np.ndarray
     norm: np.ndarray
     user_factors: np.ndarray
+    is_test: np.ndarray
     params: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -157,8 +161,17 @@ class Factors:
         ):
             _require(factors.shape == (n, n_factors), f"{name} are {factors.shape}")
             _require(np.isfinite(factors).all(), f"{name} are not finite")
-        _require(self.norm.shape == (len(self.log.tracks),), "norm does not fit the tracks")
-        _require_unit_norm(self.track_factors, "track_factors")
+        for name in ("norm", "is_test"):
+            shape = getattr(self, name).shape
+            _require(shape == (len(self.log.tracks),), f"{name} does not fit the tracks")
+        _require_unit_norm(self.track_factors[~self.is_held_out], "track_factors")
+        _require(not self.track_factors[self.is_held_out].any(), "factors of tracks held out")
+        _require(self.is_test[self.is_held_out].all(), "tracks held out that are no test tracks")
+
+    @cached_property
+    def is_held_out(self):
+        """(n_tracks,) bool: the tracks that were set aside before the fit."""
+        return self.norm == 0
 
 
 def _require_unit_norm(factors, name):
@@ -260,6 +273,8 @@ class Predictions:
     """Factors that a checkpoint predicts for the tracks of a mels file.
 
     predicted_factors : (n_tracks, n_factors) float32, unit norm
+    deviation : (n_tracks, n_factors) float32, the standard deviation that the network gives each
+        factor; None where it gives none
     fingerprint : of the checkpoint that made them
     """
 
@@ -267,6 +282,7 @@ class Predictions:
     predicted_factors: np.ndarray
     fingerprint: str
     audio_folder: str
+    deviation: np.ndarray | None = None
     params: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -275,3 +291,7 @@ class Predictions:
             f"predicted_factors are {self.predicted_factors.shape} for {len(self.tracks)} tracks",
         )
         _require_unit_norm(self.predicted_factors, "predicted_factors")
+        if self.deviation is not None:
+            _require(self.deviation.shape == self.predicted_factors.shape, "deviation misfits")
+            good = np.isfinite(self.deviation) & (self.deviation > 0)
+            _require(good.all(), "a deviation that is no positive number")

@@ -158,7 +158,8 @@ def factors_file(tracks):
         )  # fmt: skip
         log = Plays(["u", "v"], logged, csr_matrix(np.ones((2, n), np.float32)))
         user_factors = np.ones((2, factors.shape[1]), np.float32)
-        files.save_factors(path, Factors(log, factors, np.ones(n, np.float32), user_factors))
+        norm, is_test = np.ones(n, np.float32), np.zeros(n, bool)
+        files.save_factors(path, Factors(log, factors, norm, user_factors, is_test))
         return path
 
     return write

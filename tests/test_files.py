@@ -89,15 +89,39 @@ def test_factors_round_trip(tmp_path, data, n, m, f):
     )
     log = Plays(data.draw(ids(m)), logged, matrix)
     user_factors = np.ones((m, f), np.float32)
-    saved = Factors(log, factors_of(n, f, 0), np.ones(n, np.float32), user_factors, {"a": 1})
+    is_test, is_held_out = (data.draw(arrays(bool, n)) for _ in range(2))
+    factors = np.where(is_held_out[:, None], 0, factors_of(n, f, 0))
+    norm = np.where(is_held_out, 0, 2).astype(np.float32)
+    saved = Factors(log, factors, norm, user_factors, is_test | is_held_out, {"a": 1})
     files.save_factors(tmp_path / "f.h5", saved)
     assert_same(saved, files.load_factors(tmp_path / "f.h5"))
+
+
+def test_factors_that_say_nothing_of_test_tracks_have_none(tmp_path, factors_file):
+    path = factors_file(tmp_path / "f.h5")
+    with h5py.File(path, "r+") as file:
+        del file["tracks/is_test"]
+    assert not files.load_factors(path).is_test.any()
+
+
+def test_a_track_held_out_has_no_factors_and_is_tested():
+    log = Plays(["u"], LoggedTracks(*([["t"]] * 5), np.ones(1), np.ones(1, int)),
+                csr_matrix(np.ones((1, 1), np.float32)))  # fmt: skip
+    zero, one = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+    held_out, yes, no = np.zeros(1, np.float32), np.ones(1, bool), np.zeros(1, bool)
+    assert Factors(log, zero, held_out, one, yes).is_held_out.all()
+    for factors, is_test, message in ((one, yes, "held out"), (zero, no, "no test tracks")):
+        with pytest.raises(ValueError, match=message):
+            Factors(log, factors, held_out, one, is_test)
 
 
 @given(data=st.data(), n=st.integers(0, 4), f=st.integers(1, 3))
 @examples
 def test_predictions_round_trip(tmp_path, data, n, f):
-    saved = Predictions(data.draw(tables(n)), factors_of(n, f, 0), "abc", data.draw(name))
+    deviation = data.draw(st.sampled_from([None, np.full((n, f), 0.1, np.float32)]))
+    saved = Predictions(
+        data.draw(tables(n)), factors_of(n, f, 0), "abc", data.draw(name), deviation=deviation
+    )
     files.save_predictions(tmp_path / "p.h5", saved)
     assert_same(saved, files.load_predictions(tmp_path / "p.h5"))
 

@@ -120,7 +120,8 @@ def attribute(file, name):
 def _check_datasets(file, kind):
     """Hold every object of the file against the schema; ValueError names the first misfit."""
     found = dict(walk(file))
-    missing = [name for name in SCHEMA[kind] if not name.endswith("*") and name not in found]
+    needed = [name for name, field in SCHEMA[kind].items() if not field.optional]
+    missing = [name for name in needed if not name.endswith("*") and name not in found]
     if missing:
         raise ValueError(f"{missing[0]} is missing")
     lengths, stored = {}, 0

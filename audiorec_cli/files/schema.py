@@ -18,10 +18,14 @@ MADE_BY = {
 
 @dataclass(frozen=True)
 class Field:
-    """A dataset of the schema: its type and its shape, where equal letters are equal numbers."""
+    """A dataset of the schema: its type and its shape, where equal letters are equal numbers.
+
+    optional : a file may be without it
+    """
 
     dtype: str
     shape: tuple[int | str, ...]
+    optional: bool = False
 
 
 _TRACKS = {
@@ -49,6 +53,7 @@ SCHEMA = {
         "tracks/plays": Field("float64", ("n",)),
         "tracks/listeners": Field("int64", ("n",)),
         "tracks/norm": Field("float32", ("n",)),
+        "tracks/is_test": Field("uint8", ("n",), optional=True),
         "track_factors": Field("float32", ("n", "f")),
         "users/user_id": Field(TEXT, ("m",)),
         "user_factors": Field("float32", ("m", "f")),
@@ -65,7 +70,11 @@ SCHEMA = {
         **{f"history/{c}": Field("float64", ("k",)) for c in Checkpoint.HISTORY},
         **{f"split/{part}": Field(TEXT, (part,)) for part in Checkpoint.SPLIT},
     },
-    "predictions": {**_TRACKS, "predicted_factors": Field("float32", ("n", "f"))},
+    "predictions": {
+        **_TRACKS,
+        "predicted_factors": Field("float32", ("n", "f")),
+        "deviation": Field("float32", ("n", "f"), optional=True),
+    },
 }
 
 

@@ -20,6 +20,7 @@ def save_factors(path, factors):
     values = {
         **{f"tracks/{c}": getattr(log.tracks, c) for c in LoggedTracks.columns()},
         "tracks/norm": factors.norm,
+        "tracks/is_test": factors.is_test,
         "track_factors": factors.track_factors,
         "users/user_id": log.user_id,
         "user_factors": factors.user_factors,
@@ -37,7 +38,7 @@ def load_factors(path):
     with opened(path, "factors") as file:
         n, m = len(file["tracks/track_id"]), len(file["users/user_id"])
         columns = read_group(file, "tracks")
-        norm = columns.pop("norm")
+        norm, is_test = columns.pop("norm"), columns.pop("is_test", np.zeros(n))
         csr = tuple(read(file, f"plays/{part}") for part in ("data", "indices", "indptr"))
         plays = csr_matrix(csr, shape=(m, n))
         plays.check_format(full_check=True)
@@ -46,6 +47,7 @@ def load_factors(path):
             track_factors=read(file, "track_factors"),
             norm=norm,
             user_factors=read(file, "user_factors"),
+            is_test=is_test.astype(bool),
             params=params(file),
         )
 
@@ -75,6 +77,8 @@ def save_predictions(path, predictions):
     """Write Predictions to `path`, whole or not at all."""
     values = {f"tracks/{c}": getattr(predictions.tracks, c) for c in Tracks.columns()}
     values["predicted_factors"] = predictions.predicted_factors
+    if predictions.deviation is not None:
+        values["deviation"] = predictions.deviation
     _save(
         path,
         "predictions",
@@ -91,6 +95,7 @@ def load_predictions(path):
         return Predictions(
             tracks=Tracks(**read_group(file, "tracks")),
             predicted_factors=read(file, "predicted_factors"),
+            deviation=read(file, "deviation") if "deviation" in file else None,
             fingerprint=attribute(file, "fingerprint"),
             audio_folder=attribute(file, "audio_folder"),
             params=params(file),

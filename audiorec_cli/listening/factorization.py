@@ -97,5 +97,6 @@ def _of_unit_norm(log, track_factors, user_factors, settings):
         track_factors=track_factors[rows] / norm[rows, None],
         norm=norm[rows],
         user_factors=user_factors,
+        is_test=np.zeros(len(rows), dtype=bool),
         params={"model": "als", **asdict(settings)},
     )
