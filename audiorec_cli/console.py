@@ -127,7 +127,14 @@ def progress(description, *, total, unit):
     """
     from tqdm import tqdm
 
-    make = tqdm if sys.stderr.isatty() else _ProgressLines
+    class Bar(tqdm):
+        """A bar that writes slow rates as "1.8s/track"."""
+
+        @staticmethod
+        def format_meter(*arguments, **options):
+            return _with_plain_rate(tqdm.format_meter(*arguments, **options))
+
+    make = Bar if sys.stderr.isatty() else _ProgressLines
     # a unit of " tracks" gives "12.3 tracks/s"
     bar = make(total=total, desc=description, unit=f" {unit}", file=sys.stderr)
 
@@ -177,4 +184,9 @@ class _ProgressLines:
             bar_format=self.FORMAT,
         )
         with contextlib.suppress(OSError):
-            print(line, file=self.file, flush=True)
+            print(_with_plain_rate(line), file=self.file, flush=True)
+
+
+def _with_plain_rate(line):
+    """A tqdm line whose slow rate has no gap: the unit begins with one, for "12 tracks/s"."""
+    return line.replace("s/ ", "s/")

@@ -10,7 +10,7 @@ import termios
 
 import pytest
 
-from audiorec_cli import files
+from audiorec_cli import console, files
 from audiorec_cli.console import printable
 
 
@@ -80,9 +80,18 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
     checkpoint_file("model.h5")
     assert "6/6" in in_a_terminal("predict", "--device", "cpu")
     _, _, err = audiorec("predict", "--device", "cpu")
-    (line,) = [line for line in err.splitlines() if line.startswith("predict: ")]
+    line = [line for line in err.splitlines() if line.startswith("predict: ")][-1]
     assert line.startswith("predict: 6 of 6, ")
     assert "excerpts/s" in line
+
+
+def test_a_slow_rate_reads_as_seconds_a_unit(capsys, monkeypatch):
+    clock = iter([0.0, 9.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with console.progress("baselines", total=5, unit="models") as advance:
+        monkeypatch.setattr("time.monotonic", lambda: 9.0)
+        advance(2)
+    assert "4.50s/models" in capsys.readouterr().err
 
 
 def test_json_is_json(here, predictions_file, audiorec):
