@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 N_MELS = 128
-N_FRAMES = 599
+N_FRAMES = 599  # of an excerpt, unless a mels file was made with other windows
 
 UNIT_NORM_TOLERANCE = 1e-3
 

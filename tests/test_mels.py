@@ -7,7 +7,7 @@ import pytest
 
 from audiorec_cli import files
 from audiorec_cli.audio import analysis
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.spectrogram import SpectrogramSettings, mel_filterbank
 
 
 def suicidal(folder, path, settings):
@@ -163,3 +163,17 @@ def test_a_file_that_turned_into_a_dead_link_is_a_failure(library, audiorec):
     status, _, err = audiorec("mels", library, "out.h5")
     assert status == 0
     assert "failed: a.wav: cannot be opened: No such file" in err
+
+
+def test_other_windows_give_other_frames(here, audiorec, write_tone):
+    write_tone("audio/a.flac", hz=3000.0)
+    assert audiorec("mels", "audio", "b.h5", "--n-fft", 1024, "--hop-length", 512)[0] == 0
+    with files.MelsReader("b.h5") as reader:
+        mel = reader.read(0)
+    assert mel.shape == (128, 1 + (30 * 22_050 - 1024) // 512)
+    settings = SpectrogramSettings(n_fft=1024, hop_length=512)
+    peak = mel_filterbank(settings)[:, round(3000 * 1024 / 22_050)].toarray().argmax()
+    assert (abs(mel.argmax(axis=0) - peak) <= 1).all()
+    status, _, err = audiorec("mels", "audio", "b.h5")
+    assert status == 1
+    assert "b.h5 was made with other settings: name another OUT, or remove it" in err

@@ -25,6 +25,10 @@ ManifestFile = Annotated[
         help="Names new tracks: a column path, and track_id, title, artist, album, isrc or mbid.",
     ),
 ]
+NFft = Annotated[int, typer.Option(min=512, max=16384, help="Samples a window, at 22,050 Hz.")]
+HopLength = Annotated[
+    int, typer.Option(min=128, max=16384, help="Samples from one window to the next.")
+]
 
 
 def mels(
@@ -32,20 +36,26 @@ def mels(
     out: OutFile = DEFAULT_NAMES["mels"],
     workers: Workers = None,
     manifest: ManifestFile = None,
+    n_fft: NFft = 2048,
+    hop_length: HopLength = 1102,
 ):
     """Make log-mel spectrograms of the middle 30 s of every track in a folder.
 
     Every file is tried, whatever its suffix; files that cannot be decoded are counted here and
     listed with the reason in the mels file. Run again, it does only what is new or has changed:
-    after Ctrl-C the same command goes on.
+    after Ctrl-C the same command goes on. The windows are those of Dieleman (2014); --n-fft 1024
+    --hop-length 512 are those of van den Oord et al. (2013).
     """
     from audiorec_cli import files
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
 
     paths = _audio_paths(audio, out)
     files.require_writable(out, "mels")
-    folder, settings = os.path.abspath(audio), SpectrogramSettings()
-    with files.MelsWriter(out, audio_folder=folder, params=asdict(settings)) as writer:
+    folder = os.path.abspath(audio)
+    settings = SpectrogramSettings(n_fft=n_fft, hop_length=hop_length)
+    with files.MelsWriter(
+        out, audio_folder=folder, params=asdict(settings), n_frames=settings.n_frames
+    ) as writer:
         held = writer.mels
         _check_goes_on(held, out, folder, settings)
         todo = [path for path in paths if not _is_unchanged(held.tracks, folder, path)]

@@ -74,14 +74,16 @@ class MelsWriter:
     `mels` is what the file held when it was opened. Everything appended is on disk when `append`
     returns. A kill at any moment, a power failure or a full disk loses at most the batch in hand,
     and Ctrl-C not even that. A file that is new and got no track is removed at the end.
+
+    n_frames : of each spectrogram, in a file that is new
     """
 
-    def __init__(self, path, *, audio_folder, params):
+    def __init__(self, path, *, audio_folder, params, n_frames=N_FRAMES):
         self._path = Path(path)
         self._is_new = not self._path.exists()
         if self._is_new:
             journal_of(path).unlink(missing_ok=True)
-            _create_empty(path, audio_folder, params)
+            _create_empty(path, audio_folder, params, n_frames)
         self._file = open_checked(path, "mels", self._open)
         with refusing_damage(path, "mels"):
             self.mels = _mels_of(self._file)
@@ -180,12 +182,13 @@ class MelsWriter:
             ) from error
 
 
-def _create_empty(path, audio_folder, params):
+def _create_empty(path, audio_folder, params, n_frames):
     with written_whole(path, 0) as file:
         stamp(file, "mels", params, audio_folder=audio_folder)
-        for name, field in SCHEMA["mels"].items():
-            shape = (0, *field.shape[1:])
-            chunks = (1, N_MELS, N_FRAMES) if name == "mels" else (ROWS_A_CHUNK,)
+        for name in SCHEMA["mels"]:
+            shape, chunks = (0,), (ROWS_A_CHUNK,)
+            if name == "mels":
+                shape, chunks = (0, N_MELS, n_frames), (1, N_MELS, n_frames)
             file.create_dataset(
                 name,
                 shape=shape,

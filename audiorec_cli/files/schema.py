@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from audiorec_cli.records import N_FRAMES, N_MELS, Checkpoint, LoggedTracks
+from audiorec_cli.records import N_MELS, Checkpoint, LoggedTracks
 
 SCHEMA_VERSION = 1
 TEXT = "utf-8"
@@ -44,7 +44,7 @@ SCHEMA = {
         **_TRACKS,
         "excerpts/track": Field("int64", ("e",)),
         "excerpts/start_s": Field("float64", ("e",)),
-        "mels": Field("float16", ("e", N_MELS, N_FRAMES)),
+        "mels": Field("float16", ("e", N_MELS, "t")),
         "failures/path": Field(TEXT, ("b",)),
         "failures/reason": Field(TEXT, ("b",)),
     },
