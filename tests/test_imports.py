@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "audiorec_cli"
-DOMAIN = ("audio", "listening", "convnet", "retrieval", "output", "demo")
+DOMAIN = ("audio", "listening", "convnet", "retrieval", "evaluation", "output", "demo")
 BASE = {"errors", "records", "workers", "__init__"}
 # What each part may import from the package, besides itself.
 MAY_IMPORT = {

@@ -26,6 +26,25 @@ def split_by_group(groups, *, validation, test, seed):
     return {name: np.flatnonzero(part_of[members] == i) for i, name in enumerate(PARTS)}
 
 
+def folds_by_group(groups, n_folds, *, seed):
+    """Deal tracks into folds of about equal size so that all of a group fall in the same one.
+
+    groups : one text a track
+    Returns n_folds arrays of rows, each (k,) int64 sorted. Raises ValueError for fewer groups.
+    """
+    names, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(names) < n_folds:
+        raise ValueError(f"{len(names)} groups cannot be dealt into {n_folds} folds")
+    sizes = np.bincount(members)
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    fold_of, filled = np.empty(len(names), dtype=int), np.zeros(n_folds)
+    # the largest first, each to the emptiest fold
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold_of[group] = filled.argmin()
+        filled[fold_of[group]] += sizes[group]
+    return [np.flatnonzero(fold_of[members] == fold) for fold in range(n_folds)]
+
+
 def _fill(groups, sizes, wanted):
     """Groups, as they come, that together are nearest to `wanted` tracks; the smallest at least."""
     chosen, taken = [], 0

@@ -1,0 +1,1 @@
+"""How good a model is: figures of its rankings, their uncertainty, and what it must beat."""
