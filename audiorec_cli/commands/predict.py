@@ -49,7 +49,7 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
     network = inference.network_of(trained, training.pick_device(device.value))
     n_excerpts = len(library.excerpt_track)
     with console.progress("predict", total=n_excerpts, unit="excerpts") as advance:
-        factors = inference.predict_factors(
+        predicted = inference.predict_factors(
             network,
             functools.partial(files.MelsReader, mels),
             library.excerpt_track,
@@ -59,10 +59,14 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
         )
     predictions = Predictions(
         tracks=library.tracks,
-        predicted_factors=factors,
+        predicted_factors=predicted.factors,
+        deviation=predicted.deviation,
         fingerprint=trained.fingerprint,
         audio_folder=library.audio_folder,
         params={"mels": os.path.abspath(mels), "checkpoint": os.path.abspath(checkpoint)},
     )
     files.save_predictions(out, predictions)
-    console.note(f"{out}: factors of {len(library.tracks)} tracks")
+    console.note(
+        f"{out}: factors of {len(library.tracks)} tracks"
+        + (", with their deviations" if predicted.deviation is not None else "")
+    )

@@ -36,7 +36,9 @@ def similar(
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
     Several queries give what is near to all of them together. Without a predictions file it
-    is made from the checkpoint and the mels file in this folder.
+    is made from the checkpoint and the mels file in this folder. Where the network was trained
+    with --predict-variance, confidence is the share of the squared length of a track's factors
+    that the prediction stands for: 1 is sure of it.
     """
     from audiorec_cli import files
     from audiorec_cli.output.playlists import require_playlist
@@ -119,27 +121,43 @@ def _row_of(query, tracks, pick):
 
 
 def _print_or_write(ranked, predicted, out, as_json):
-    from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
-
-    tracks = predicted.tracks
     if out is not None:
-        entries = [
-            Entry(
-                os.path.join(predicted.audio_folder, tracks.path[row]),
-                tracks.artist[row],
-                tracks.title[row],
-                float(tracks.duration_s[row]),
-            )
-            for row, _ in ranked
-        ]
-        with console.writing_results():
-            write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
+        _write_playlist(ranked, predicted, out)
     if out == "-":
         return
     if out is not None:
         console.note(f"{out}: {len(ranked)} tracks")
-    rows = [
-        (rank, float(score), *(getattr(tracks, column)[row] for column in COLUMNS[2:]))
-        for rank, (row, score) in enumerate(ranked, start=1)
+    _print_table(ranked, predicted, as_json)
+
+
+def _write_playlist(ranked, predicted, out):
+    from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
+
+    tracks = predicted.tracks
+    entries = [
+        Entry(
+            os.path.join(predicted.audio_folder, tracks.path[row]),
+            tracks.artist[row],
+            tracks.title[row],
+            float(tracks.duration_s[row]),
+        )
+        for row, _ in ranked
     ]
-    console.print_table(COLUMNS, rows, as_json=as_json)
+    with console.writing_results():
+        write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
+
+
+def _print_table(ranked, predicted, as_json):
+    """The tracks with their scores, and with the confidence where the network gives one."""
+    from audiorec_cli.retrieval.neighbors import confidence
+
+    scores, columns = [[float(score)] for _, score in ranked], COLUMNS
+    if predicted.deviation is not None:
+        columns = (*COLUMNS[:2], "confidence", *COLUMNS[2:])
+        for score, (row, _) in zip(scores, ranked, strict=True):
+            score.append(float(confidence(predicted.deviation[row])))
+    rows = [
+        (rank, *score, *(getattr(predicted.tracks, column)[row] for column in COLUMNS[2:]))
+        for rank, (score, (row, _)) in enumerate(zip(scores, ranked, strict=True), start=1)
+    ]
+    console.print_table(columns, rows, as_json=as_json)

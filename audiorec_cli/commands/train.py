@@ -1,9 +1,11 @@
 """audiorec train: fit the network to a library's spectrograms and a log's factors."""
 
 import functools
+import itertools
 import json
+import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -32,148 +34,247 @@ class Match(StrEnum):
     artist = "artist"
 
 
+class PresetName(StrEnum):
+    """The published networks and trainings."""
+
+    spotify2014 = "spotify2014"
+    nips2013 = "nips2013"
+
+
+class Activation(StrEnum):
+    """What a unit makes of its input."""
+
+    relu = "relu"
+    maxout = "maxout"
+
+
+class Pooling(StrEnum):
+    """How frames that lie side by side become one."""
+
+    max = "max"
+    stochastic = "stochastic"
+
+
+class ObjectiveName(StrEnum):
+    """What training minimises."""
+
+    mse = "mse"
+    wpe = "wpe"
+
+
+def _variation(*names, **options):
+    return typer.Option(*names, rich_help_panel="Variations", **options)
+
+
+def _optimiser(*names, **options):
+    return typer.Option(*names, rich_help_panel="Optimiser", **options)
+
+
 OutFile = Annotated[Path, typer.Option(help="Checkpoint to write.")]
-Epochs = Annotated[
-    int,
-    typer.Option(min=1, help="Passes over the training tracks; the learning rate steps by them."),
-]
-UpdateSize = Annotated[
-    int, typer.Option("--batch-size", min=1, max=65536, help="Excerpts an update.")
-]
-LearningRate = Annotated[float, typer.Option(min=1e-9, help="Learning rate at the start.")]
 MatchOption = Annotated[
     Match, typer.Option(help="artist: every song takes the factors of its artist in the log.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
+PresetOption = Annotated[
+    PresetName,
+    _variation(help="[A]'s network over 30 s, or [B]'s over windows of 3 s, averaged."),
+]
+Layers = Annotated[
+    int | None,
+    _variation(min=1, max=100, help="Convolutions.", show_default="the preset's: 4, or 2"),
+]
+ActivationOption = Annotated[Activation, _variation(help="Of convolutions and dense layers.")]
+PoolingOption = Annotated[
+    Pooling,
+    _variation(help="stochastic: draw a frame by its activation; when predicting, average so."),
+]
+L2Output = Annotated[bool, _variation("--l2-output", help="Scale what it predicts to unit norm.")]
+Stretch = Annotated[
+    float,
+    _variation(
+        min=0,
+        max=9,
+        help="Stretch or compress excerpts in time: 0.1 is by up to 1.1 either way.",
+    ),
+]
+Bypass = Annotated[
+    bool,
+    _variation("--bypass", help="Give the dense layers statistics of every convolution."),
+]
+PredictVariance = Annotated[
+    bool,
+    _variation("--predict-variance", help="Predict how sure each factor is; maximise likelihood."),
+]
+ObjectiveOption = Annotated[
+    ObjectiveName | None,
+    _variation(
+        help="Squared error, or the weighted prediction error of [B] over the listeners.",
+        show_default="mse",
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    _optimiser(
+        min=1,
+        help="Passes over the training tracks; the learning rate steps by them.",
+        show_default="40",
+    ),
+]
+Updates = Annotated[
+    int | None, _optimiser(min=1, help="Steps of the optimiser, instead of epochs.")
+]
+UpdateSize = Annotated[
+    int | None,
+    _optimiser("--batch-size", min=1, max=65536, help="Excerpts an update.", show_default="16"),
+]
+LearningRate = Annotated[
+    float | None, _optimiser(min=1e-9, help="Learning rate at the start.", show_default="0.0125")
+]
+MixedPrecision = Annotated[
+    bool, _optimiser("--mixed-precision", help="Run the network in bfloat16.")
+]
+Compile = Annotated[
+    bool, _optimiser("--compile", help="Compile the network, which takes a while at first.")
+]
 
 
 def train(
-    mels: MelsFile = None,
-    factors: FactorsFile = None,
-    out: OutFile = DEFAULT_NAMES["checkpoint"],
-    epochs: Epochs = 40,
-    batch_size: UpdateSize = 16,
-    lr: LearningRate = 0.0125,
-    match: MatchOption = Match.track,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    resume: Resume = False,
-):
-    """Train the network of Dieleman (2014) to predict latent factors from spectrograms.
+    mels: MelsFile = None, factors: FactorsFile = None, out: OutFile = DEFAULT_NAMES["checkpoint"],
+    match: MatchOption = Match.track, seed: Seed = 0, device: DeviceOption = Device.auto,
+    resume: Resume = False, preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
+    activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
+    l2_output: L2Output = False, stretch: Stretch = 0.0, bypass: Bypass = False,
+    predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
+    epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
+    lr: LearningRate = None, mixed_precision: MixedPrecision = False, compile: Compile = False,
+):  # fmt: skip
+    """Train a network to predict latent factors from spectrograms.
 
     The tracks that the log knows are split into train (80 %), validation (10 %) and test, whole
-    artists at a time. The weights of the epoch with the lowest validation loss are kept. A
-    stopped training goes on with the same command and --resume.
+    artists at a time; where the factors file marks test tracks, these are the test. The weights of
+    the epoch with the lowest validation loss are kept. A stopped training goes on with the same
+    command and --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
     """
+    from audiorec_cli.convnet.training import pick_device
+
+    network = {
+        "activation": activation.value, "pooling": pooling.value, "l2_output": l2_output,
+        "bypass": bypass, "predict_variance": predict_variance,
+    }  # fmt: skip
+    recipe = {
+        "epochs": epochs, "updates": updates, "batch_size": batch_size, "learning_rate": lr,
+        "seed": seed, "stretch": stretch, "mixed_precision": mixed_precision, "compile": compile,
+        "objective": _objective_name(objective, predict_variance),
+    }  # fmt: skip
+    _check(out, resume, epochs, updates)
+    torch_device = pick_device(device.value)
+    paths = found("mels", mels), found("factors", factors)
+    settings = _settings(paths[0], preset.value, layers, network, recipe)
+    _train(paths, out, settings, match, torch_device, resume)
+
+
+def _check(out, resume, epochs, updates):
     from audiorec_cli import files
-    from audiorec_cli.convnet import training
 
     files.require_writable(out, "checkpoint")
     if resume and not out.exists():
         raise AudiorecError(f"{out}: no such file to resume from: train without --resume")
-    torch_device = training.pick_device(device.value)
-    mels_path = found("mels", mels)
-    factors_path = found("factors", factors)
-    settings = training.TrainingSettings(
-        epochs=epochs, batch_size=batch_size, learning_rate=lr, seed=seed
-    )
-    examples = _join(mels_path, factors_path, match, settings)
-    described = _describe(examples, settings, match)
-    earlier = _earlier(out, described) if resume else None
-    saver = _Saver(out, described, examples.track_ids, epochs)
-    _fit(mels_path, examples, saver, earlier, torch_device)
-    console.note(saver.result(examples))
+    if epochs is not None and updates is not None:
+        raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
 
 
-def _join(mels_path, factors_path, match, settings):
-    """The examples to learn from: the tracks that both library and log know, split by artist."""
-    from audiorec_cli import files, matching
-    from audiorec_cli.convnet.examples import make_examples
-    from audiorec_cli.convnet.splitting import groups_of
-
-    library, factors = files.load_mels(mels_path), files.load_factors(factors_path)
-    matches = matching.match(library.tracks, factors.log.tracks, by_artist=match is Match.artist)
-    _describe_matches(matches, library.tracks)
-    tracks = library.tracks.take(matches.library_rows)
-    logged_artists = [factors.log.tracks.artist[row] for row in matches.log_rows]
-    artists = [
-        matching.normalised(tag or in_log)
-        for tag, in_log in zip(tracks.artist, logged_artists, strict=True)
-    ]
-    groups = groups_of(artists, tracks.track_id)
-    if len(set(groups)) == len(groups) > len(set(artists)):
-        console.note("too few artists are known to keep them apart: the tracks are split singly")
-    try:
-        examples = make_examples(
-            library,
-            matches.library_rows,
-            factors.track_factors[matches.log_rows],
-            groups,
-            settings,
-        )
-    except ValueError as error:
+def _objective_name(objective, predict_variance):
+    if not predict_variance:
+        return (objective or ObjectiveName.mse).value
+    if objective is not None:
         raise AudiorecError(
-            f"{len(groups)} tracks of the library are in the log, and training, validation and "
-            "test need one each: add tracks to the library or the log"
-        ) from error
-    n = {part: len(ids) for part, ids in examples.track_ids.items()}
-    console.note(
-        f"{n['train']} tracks to train on; {n['validation']} tracks to validate on; "
-        f"{n['test']} tracks to test on"
+            "--predict-variance maximises the likelihood, which is an objective of its own: "
+            "leave out --objective"
+        )
+    return "likelihood"
+
+
+def _settings(mels_path, preset, n_layers, network, recipe):
+    """NetworkSettings and TrainingSettings for the spectrograms of a mels file."""
+    from audiorec_cli import files
+    from audiorec_cli.audio.spectrogram import SpectrogramSettings
+    from audiorec_cli.convnet.presets import Grid, settings_of
+
+    params = asdict(SpectrogramSettings()) | files.load_mels(mels_path).params
+    with files.MelsReader(mels_path) as reader:
+        n_mels, n_frames = reader.read(0).shape
+    return settings_of(
+        preset,
+        Grid(n_frames, params["sample_rate"] / params["hop_length"]),
+        n_layers=n_layers,
+        network={"n_mels": n_mels, **network},
+        training={name: value for name, value in recipe.items() if value is not None},
     )
-    return examples
 
 
-def _describe_matches(matches, tracks):
-    by_key = ", ".join(f"{n} by {key}" for key, n in matches.by_key.items() if n)
-    console.note(f"{len(matches.library_rows)} of {len(tracks)} tracks are in the log: {by_key}")
+def _train(paths, out, settings, match, device, resume):
+    from audiorec_cli import files
+    from audiorec_cli.commands.joining import examples_of, objective_of
+    from audiorec_cli.convnet.training import require_support
 
-
-def _describe(examples, settings, match):
-    """The settings that the checkpoint keeps."""
-    from audiorec_cli.convnet.network import NetworkSettings
-
-    n_factors = examples.targets["train"].shape[1]
-    return {
-        "network": asdict(NetworkSettings(n_factors=n_factors)),
-        "training": asdict(settings),
+    network, training = settings
+    require_support(device, training)
+    library, factors = files.load_mels(paths[0]), files.load_factors(paths[1])
+    examples = examples_of(library, factors, training, by_artist=match is Match.artist)
+    objective = objective_of(training, factors, examples)
+    described = {
+        "network": asdict(replace(network, n_factors=factors.track_factors.shape[1])),
+        "training": asdict(training),
         "match": match.value,
         "examples": examples.digest,
     }
+    earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
+    saver = _Saver(out, described, examples.track_ids)
+    _fit(paths[0], examples, objective, saver, earlier, device)
+    console.note(saver.result(objective, examples))
 
 
-def _earlier(out, described):
+def _earlier(out, described, n_excerpts):
     """The checkpoint to go on from. AudiorecError where this would not be the same training."""
     from audiorec_cli import files
+    from audiorec_cli.convnet.network import NetworkSettings
+    from audiorec_cli.convnet.training import TrainingSettings
 
     earlier = files.load_checkpoint(out)
     wanted, had = json.loads(json.dumps(described)), earlier.settings
-    for name, value in wanted["training"].items():
-        before = had.get("training", {}).get(name)
-        if name != "epochs" and before != value:
-            raise AudiorecError(
-                f"{out} was trained with {name} {before}, not {value}: "
-                "repeat its options, or train anew without --resume"
-            )
+    for part, defaults in (("network", NetworkSettings()), ("training", TrainingSettings())):
+        # a checkpoint from before a setting was there was made as its default says
+        before = json.loads(json.dumps(asdict(defaults))) | had.get(part, {})
+        for name, value in wanted[part].items():
+            if name not in ("epochs", "n_factors") and before[name] != value:
+                raise AudiorecError(
+                    f"{out} was trained with {name} {before[name]}, not {value}: "
+                    "repeat its options, or train anew without --resume"
+                )
     if (had.get("match"), had.get("examples")) != (wanted["match"], wanted["examples"]):
         raise AudiorecError(
             f"the tracks or the factors are others than {out} was trained on: "
             "train anew, without --resume"
         )
-    if earlier.epochs_done >= wanted["training"]["epochs"]:
-        raise AudiorecError(
-            f"{out} has its {earlier.epochs_done} epochs: ask for more with --epochs"
-        )
+    training = TrainingSettings(**wanted["training"])
+    if earlier.epochs_done >= training.n_epochs(n_excerpts):
+        raise AudiorecError(_finished(out, earlier, training))
     console.note(f"{out}: going on after epoch {earlier.epochs_done}")
     return earlier
+
+
+def _finished(out, earlier, training):
+    if training.updates is None:
+        return f"{out} has its {earlier.epochs_done} epochs: ask for more with --epochs"
+    return f"{out} has its {training.updates} updates: train anew, without --resume"
 
 
 class _Saver:
     """Keeps the state after each epoch and writes it now and then, and at the end."""
 
-    def __init__(self, out, described, track_ids, epochs):
+    def __init__(self, out, described, track_ids):
         self._out, self.described, self._track_ids = out, described, track_ids
-        self._epochs, self._unsaved, self._saved_at = epochs, None, time.monotonic()
+        self._unsaved, self._saved_at = None, time.monotonic()
         self.history = None
 
     def keep(self, **state):
@@ -193,18 +294,24 @@ class _Saver:
             files.save_checkpoint(self._out, self._unsaved)
             self._unsaved, self._saved_at = None, time.monotonic()
 
-    def figures(self, loss):
-        """The epoch that runs, its loss and the validation loss of the one before."""
+    def figures(self, loss, n_updates):
+        """The epoch or update that runs, its loss and the validation loss of the epoch before."""
+        training = self.described["training"]
         validation = self.history["validation_loss"] if self.history else []
-        text = f"epoch {len(validation) + 1}/{self._epochs}, loss {loss:.5f}"
+        where = f"epoch {len(validation) + 1}/{training['epochs']}"
+        if training["updates"] is not None:
+            where = f"update {n_updates}/{training['updates']}"
+        text = f"{where}, loss {loss:.5f}"
         return text + (f", validation loss {validation[-1]:.5f}" if validation else "")
 
-    def result(self, examples):
+    def result(self, objective, examples):
         """One line on the epoch that was kept."""
+        from audiorec_cli.convnet.objectives import loss_of_constant
+
         losses = self.history["validation_loss"]
         best = losses.index(min(losses))
-        mean = examples.targets["train"].mean(axis=0)
-        of_mean = ((examples.targets["validation"] - mean) ** 2).mean()
+        normalised = self.described["network"]["l2_output"]
+        of_mean = loss_of_constant(objective, examples, normalised=normalised)
         verdict = (
             ": no better, so there are too few tracks or epochs" if losses[best] >= of_mean else ""
         )
@@ -214,16 +321,18 @@ class _Saver:
         )
 
 
-def _fit(mels_path, examples, saver, earlier, device):
+def _fit(mels_path, examples, objective, saver, earlier, device):
     from audiorec_cli import files
     from audiorec_cli.convnet import training
     from audiorec_cli.convnet.network import NetworkSettings
 
     settings = training.TrainingSettings(**saver.described["training"])
-    epochs_left = settings.epochs - (earlier.epochs_done if earlier else 0)
-    total = epochs_left * len(examples.excerpts["train"])
+    n_excerpts, epochs_done = len(examples.excerpts["train"]), 0
     if earlier is not None:
+        epochs_done = earlier.epochs_done
         saver.history = {column: list(values) for column, values in earlier.history.items()}
+    update = itertools.count(epochs_done * math.ceil(n_excerpts / settings.batch_size) + 1)
+    total = settings.n_seen(n_excerpts) - epochs_done * n_excerpts
     try:
         with console.progress("train", total=total, unit="excerpts") as advance:
             training.fit(
@@ -231,9 +340,10 @@ def _fit(mels_path, examples, saver, earlier, device):
                 examples,
                 network=NetworkSettings(**saver.described["network"]),
                 training=settings,
+                objective=objective,
                 device=device,
                 earlier=earlier,
-                on_batch=lambda n, loss: advance(n, saver.figures(loss)),
+                on_batch=lambda n, loss: advance(n, saver.figures(loss, next(update))),
                 on_epoch=saver.keep,
             )
     finally:

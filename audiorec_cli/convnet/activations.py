@@ -31,7 +31,8 @@ def top_excerpts(network, open_reader, rows, *, layer, by, k, batch_size, on_bat
     """Rank the excerpts `rows` of a mels file for every filter of a layer, in one pass.
 
     layer : one of network.settings.layers
-    by : "max" or "mean", over time; a dense layer has one activation for the whole excerpt
+    by : "max" or "mean", over time; a dense layer has one activation for the whole excerpt, or one
+        for each window where the network has such
     Memory does not grow with the number of excerpts. Returns TopExcerpts.
     """
     device = network.output.weight.device
@@ -55,30 +56,32 @@ def layer_responses(network, mels, *, layer, by):
 
     mels : (batch, n_mels, n_frames); layer, by : as in top_excerpts
     Returns values (batch, n_filters) float32 and frames (batch, n_filters) int64. For a dense
-    layer the frame is the one of the last convolution that, were the whole excerpt to sound like
-    it, would activate the unit most.
+    layer of a network with windows the frames are those windows; of one with global pooling the
+    frame is the one of the last convolution that, were the whole excerpt to sound like it, would
+    activate the unit most.
     """
-    convolution = None
+    responses = {}
     for name, activations in network.activations(mels):
-        if activations.ndim == 3:
-            convolution = activations
+        responses[name] = activations
         if name == layer:
             break
     if activations.ndim == 3:
         values = activations.amax(-1) if by == "max" else activations.mean(-1)
         return values, activations.argmax(-1)
-    return activations, _dense_peaks(network, convolution, layer)
+    convolutions = [responses[name] for name in network.settings.conv_layers]
+    return activations, _dense_peaks(network, convolutions, layer)
 
 
-def _dense_peaks(network, convolution, layer):
-    pooled = torch.nn.functional.max_pool1d(convolution, network.settings.conv_pools[-1])
+def _dense_peaks(network, convolutions, layer):
+    pooled = network.pool(convolutions[-1], network.settings.conv_pools[-1])
     moments = pooled.transpose(1, 2)  # (batch, n_frames, n_features)
     n_frames = moments.shape[1]
     # mean, maximum and L2 norm of one frame that fills the whole excerpt
-    alone = torch.cat([moments, moments, moments * math.sqrt(n_frames)], dim=2)
-    n_convs = len(network.settings.conv_channels)
-    depth = network.settings.layers.index(layer) - n_convs
-    for index, units in enumerate(network.dense_activations(alone)):
+    alone = [moments, moments, moments * math.sqrt(n_frames)]
+    # what goes by the last convolution stays that of the excerpt
+    bypassed = [part[:, None].expand(-1, n_frames, -1) for part in network.bypassed(convolutions)]
+    depth = network.settings.layers.index(layer) - len(convolutions)
+    for index, units in enumerate(network.dense_activations(torch.cat([*alone, *bypassed], dim=2))):
         if index == depth:
             return units.argmax(dim=1)
     raise ValueError(f"{layer} is no dense layer")
@@ -105,6 +108,5 @@ def second_of_frame(settings, layer, frame, *, hop_length, n_fft, sample_rate):
 
     settings : NetworkSettings; frame : of the layer's activations, int or array
     """
-    width, step = settings.receptive_field(layer)
-    centre = frame * step + (width - 1) / 2
+    centre = settings.centre_of_frame(layer, frame)
     return (centre * hop_length + n_fft / 2) / sample_rate

@@ -1,5 +1,7 @@
 """Predicted factors, and a network rebuilt from its checkpoint."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -27,22 +29,35 @@ def network_of(checkpoint, device):
     return network.to(device).eval()
 
 
+class Predicted(NamedTuple):
+    """Predicted factors, (n_tracks, n_factors) float32, of unit norm.
+
+    deviation : of each, the same shape, on the same scale; None where the network predicts none
+    """
+
+    factors: np.ndarray
+    deviation: np.ndarray | None
+
+
 @torch.inference_mode()
 def predict_factors(network, open_reader, excerpt_track, n_tracks, *, batch_size, on_batch):
     """Predict the factors of every track, averaged over its excerpts.
 
     open_reader : as in Excerpts; excerpt_track : (n_excerpts,) row of each excerpt's track
     on_batch : called with the number of excerpts of each batch
-    Returns (n_tracks, n_factors) float32 of unit norm. Raises AudiorecError for a track that comes
-    to no direction.
+    Returns Predicted. Raises AudiorecError for a track that comes to no direction.
     """
-    device = network.output.weight.device
-    totals = np.zeros((n_tracks, network.settings.n_factors))
+    device, n_factors = network.output.weight.device, network.settings.n_factors
+    totals, squares = np.zeros((n_tracks, n_factors)), np.zeros((n_tracks, n_factors))
     loader = Loader(Excerpts(open_reader, np.arange(len(excerpt_track))), batch_size=batch_size)
     with closing_loaders(loader):
         for mels, rows in loader.epoch(0):
             predicted = network(mels.to(device)).cpu().numpy()
-            np.add.at(totals, excerpt_track[rows.numpy()], predicted)
+            mean, log_variance = predicted[:, :n_factors], predicted[:, n_factors:]
+            tracks = excerpt_track[rows.numpy()]
+            np.add.at(totals, tracks, mean)
+            if network.settings.predict_variance:
+                np.add.at(squares, tracks, np.exp(log_variance) + np.square(mean, dtype=float))
             on_batch(len(rows))
     norm = np.linalg.norm(totals, axis=1, keepdims=True)
     if not (np.isfinite(norm).all() and norm.all()):
@@ -50,4 +65,18 @@ def predict_factors(network, open_reader, excerpt_track, n_tracks, *, batch_size
             "some tracks come to no factors, so spectrograms or checkpoint hold no good numbers: "
             "make them again with 'audiorec mels' and 'audiorec train'"
         )
-    return (totals / norm).astype(np.float32)
+    deviation = None
+    if network.settings.predict_variance:
+        n_excerpts = np.bincount(excerpt_track, minlength=n_tracks)[:, None]
+        deviation = _deviation(totals / n_excerpts, squares / n_excerpts)
+    return Predicted((totals / norm).astype(np.float32), deviation)
+
+
+def _deviation(mean, mean_square):
+    """The deviation of each factor of a mixture of Gaussians, on the scale of unit norm.
+
+    mean, mean_square : (n_tracks, n_factors) of the mixture; the variance of an equal mixture is
+    the mean of the variances and the variance of the means
+    """
+    norm = np.linalg.norm(mean, axis=1, keepdims=True)
+    return (np.sqrt(mean_square - mean**2) / norm).astype(np.float32)

@@ -20,13 +20,16 @@ class Excerpts(Dataset):
         called in the loader's process, for an open HDF5 file survives no fork, and is pickled.
     rows : (n,) rows of the excerpts; targets : (n, n_factors) float32, None for no targets
     crop_frames : length of the random crop, None for the whole excerpt
+    stretch : how much longer or shorter the sound may be made before the crop: a factor between
+        1 / (1 + stretch) and 1 + stretch
     """
 
-    def __init__(self, open_reader, rows, *, targets=None, crop_frames=None, seed=0):
+    def __init__(self, open_reader, rows, *, targets=None, crop_frames=None, stretch=0.0, seed=0):
         self.open_reader = open_reader
         self.rows = np.asarray(rows)
         self.targets = targets
         self.crop_frames = crop_frames
+        self.stretch = stretch
         self.seed = seed
         self._reader = None
 
@@ -36,8 +39,8 @@ class Excerpts(Dataset):
     def __getitem__(self, key):
         """Excerpt `key` = (epoch, index), and its target or its index where there are none.
 
-        The crop depends on the seed, the epoch and the index alone, so that training can go on
-        from any epoch exactly as if it had never stopped.
+        Crop and stretch depend on the seed, the epoch and the index alone, so that training can go
+        on from any epoch exactly as if it had never stopped.
         """
         epoch, index = key
         if self._reader is None:
@@ -45,10 +48,31 @@ class Excerpts(Dataset):
         mel = self._reader.read(int(self.rows[index]))
         if self.crop_frames is not None:
             rng = np.random.default_rng((self.seed, epoch, index))
-            start = rng.integers(mel.shape[1] - self.crop_frames + 1)
-            mel = mel[:, start : start + self.crop_frames]
+            mel = _random_crop(mel, self.crop_frames, self.stretch, rng)
         target = index if self.targets is None else self.targets[index]
         return torch.from_numpy(np.ascontiguousarray(mel)), torch.as_tensor(target)
+
+
+def _random_crop(mel, n_frames, stretch, rng):
+    if not stretch:
+        start = rng.integers(mel.shape[1] - n_frames + 1)
+        return mel[:, start : start + n_frames]
+    # as often half as long as twice
+    factor = np.exp(rng.uniform(-1, 1) * np.log1p(stretch))
+    last_start = mel.shape[1] - 1 - (n_frames - 1) / factor
+    return stretched(mel, factor, start=rng.uniform(0, last_start), n_frames=n_frames)
+
+
+def stretched(mel, factor, *, start, n_frames):
+    """A spectrogram as it is when the sound lasts `factor` times as long, its pitch unchanged.
+
+    mel : (n_mels, n); start : the first of its frames to take, in fractions
+    Returns (n_mels, n_frames) of the same type, interpolated linearly between frames.
+    """
+    positions = start + np.arange(n_frames) / factor
+    before = np.minimum(positions.astype(int), mel.shape[1] - 2)
+    weight = (positions - before).astype(np.float32)
+    return (mel[:, before] * (1 - weight) + mel[:, before + 1] * weight).astype(mel.dtype)
 
 
 class EpochSampler:

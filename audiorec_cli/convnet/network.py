@@ -1,5 +1,6 @@
-"""The network of [A]: convolutions over time, global temporal pooling, dense layers."""
+"""The networks of [A] and [B]: convolutions over time, a summary of them, dense layers."""
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -7,14 +8,30 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from audiorec_cli.convnet.layers import (
+    ACTIVATIONS,
+    MAXOUT_PIECES,
+    POOLINGS,
+    global_temporal_pool,
+)
+
+# A predicted deviation lies between a tenth and ten times that of the factors of unit norm.
+LOG_VARIANCE_RANGE = math.log(100)
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
     """The architecture; the defaults are [A]'s.
 
     conv_channels : filters of each convolution; conv_width : frames that a filter spans
-    conv_pools : frames that max-pooling joins after each convolution, 1 for none
+    conv_pools : frames that pooling joins after each convolution, 1 for none
     dense_units : units of each hidden dense layer; dropout : share of units dropped before each
+    window_frames : None, for global temporal pooling over an input of any length [A]; or the length
+        of the windows that the network sees one at a time, without global pooling [B]
+    activation : "relu" or "maxout" [G]; pooling : "max" or "stochastic" [F]
+    l2_output : scale the predicted factors to unit norm
+    bypass : give the dense layers the pooled statistics of the earlier convolutions too
+    predict_variance : predict a Gaussian for each factor [H]
     """
 
     n_mels: int = 128
@@ -24,6 +41,12 @@ class NetworkSettings:
     dense_units: tuple[int, ...] = (2048, 2048)
     n_factors: int = 40
     dropout: float = 0.5
+    window_frames: int | None = None
+    activation: str = "relu"
+    pooling: str = "max"
+    l2_output: bool = False
+    bypass: bool = False
+    predict_variance: bool = False
 
     def __post_init__(self):
         # JSON gives lists back
@@ -33,23 +56,36 @@ class NetworkSettings:
             raise ValueError("each convolution needs its pooling, 1 for none")
         if not self.dense_units:
             raise ValueError("at least one hidden dense layer is needed")
+        if self.activation not in ACTIVATIONS or self.pooling not in POOLINGS:
+            raise ValueError(f"no activation {self.activation} or no pooling {self.pooling}")
+        if self.window_frames is not None and self.window_frames < self.min_frames:
+            raise ValueError(f"a window needs {self.min_frames} frames")
+
+    @property
+    def conv_layers(self):
+        """Names of the convolutions, from the first to the last."""
+        return [f"conv{i + 1}" for i in range(len(self.conv_channels))]
 
     @property
     def layers(self):
         """Names of the hidden layers, from input to output."""
-        convs = [f"conv{i + 1}" for i in range(len(self.conv_channels))]
-        return [*convs, *(f"dense{i + 1}" for i in range(len(self.dense_units)))]
+        return [*self.conv_layers, *(f"dense{i + 1}" for i in range(len(self.dense_units)))]
 
     def receptive_field(self, layer):
         """Input frames that one frame of a layer sees, and input frames from one to the next.
 
-        layer : conv1, conv2 …, before its max-pooling; for dense1, dense2 … the frames meant are
-            those of the last convolution after its max-pooling, which global pooling joins
+        layer : conv1, conv2 …, before its pooling; for dense1, dense2 … the frames meant are those
+            of the last convolution after its pooling, which global pooling joins, or the windows
         """
+        if self.window_frames is not None and layer not in self.conv_layers:
+            return self.window_frames, self.window_frames
+        return self._field(layer)
+
+    def _field(self, layer=None):
         width, step = 1, 1
-        for index, pool in enumerate(self.conv_pools):
+        for name, pool in zip(self.conv_layers, self.conv_pools, strict=True):
             width += (self.conv_width - 1) * step
-            if f"conv{index + 1}" == layer:
+            if name == layer:
                 return width, step
             width += (pool - 1) * step
             step *= pool
@@ -57,23 +93,32 @@ class NetworkSettings:
 
     @property
     def min_frames(self):
-        """The shortest input, in frames, that reaches the last convolution."""
-        return self.receptive_field(f"conv{len(self.conv_channels)}")[0]
+        """The shortest input, in frames, of which something reaches the dense layers."""
+        return self._field()[0]
 
+    def n_frames(self, n_input_frames, layer=None):
+        """Frames of a convolution's activations; without a layer, of what the last one's pools."""
+        width, step = self._field(layer)
+        return (n_input_frames - width) // step + 1
 
-def global_temporal_pool(activations):
-    """Summarise each feature over time: mean, maximum and L2 norm, side by side [A].
+    def centre_of_frame(self, layer, frame):
+        """The input frame, in fractions, in the middle of what a frame of a layer sees.
 
-    activations : (batch, n_features, n_frames), any real dtype
-    Returns (batch, 3 * n_features).
-    Raises ValueError when there is no frame to pool over.
-    """
-    if activations.shape[-1] == 0:
-        raise ValueError("no frame to pool over")
-    mean = activations.mean(dim=-1)
-    maximum = activations.amax(dim=-1)
-    norm = torch.linalg.vector_norm(activations, dim=-1)
-    return torch.cat([mean, maximum, norm], dim=1)
+        frame : int or array, of the layer's activations, those of all windows one after the other
+        """
+        width, step = self.receptive_field(layer)
+        start = frame * step
+        if self.window_frames is not None and layer in self.conv_layers:
+            window, within = divmod(frame, self.n_frames(self.window_frames, layer))
+            start = window * self.window_frames + within * step
+        return start + (width - 1) / 2
+
+    @property
+    def n_features(self):
+        """How many numbers the first dense layer is given."""
+        last = self.conv_channels[-1]
+        per_filter = 3 if self.window_frames is None else self.n_frames(self.window_frames)
+        return last * per_filter + (3 * sum(self.conv_channels[:-1]) if self.bypass else 0)
 
 
 class Network(nn.Module):
@@ -89,43 +134,125 @@ class Network(nn.Module):
         self.register_buffer(
             "mel_deviation", torch.as_tensor(mel_deviation)[:, None], persistent=False
         )
+        pieces = MAXOUT_PIECES if settings.activation == "maxout" else 1
         channels = (settings.n_mels, *settings.conv_channels)
         self.convs = nn.ModuleList(
-            nn.Conv1d(n_in, n_out, settings.conv_width) for n_in, n_out in pairwise(channels)
+            nn.Conv1d(n_in, pieces * n_out, settings.conv_width)
+            for n_in, n_out in pairwise(channels)
         )
-        units = (3 * channels[-1], *settings.dense_units)
-        self.dense = nn.ModuleList(nn.Linear(n_in, n_out) for n_in, n_out in pairwise(units))
-        self.output = nn.Linear(units[-1], settings.n_factors)
+        units = (settings.n_features, *settings.dense_units)
+        self.dense = nn.ModuleList(
+            nn.Linear(n_in, pieces * n_out) for n_in, n_out in pairwise(units)
+        )
+        n_numbers = 2 if settings.predict_variance else 1
+        self.output = nn.Linear(units[-1], n_numbers * settings.n_factors)
         self.dropout = nn.Dropout(settings.dropout)
+        self._activate = ACTIVATIONS[settings.activation]
+        # the larger of two has twice the mean square of a rectified unit, which a learning rate
+        # that suits these does not bear
+        for layer in (*self.convs, *self.dense):
+            layer.weight.data /= math.sqrt(pieces)
 
     def forward(self, mels):
-        """Latent factors of each excerpt, not normalised.
+        """Latent factors of each excerpt, not normalised unless settings.l2_output says so.
 
         mels : (batch, n_mels, n_frames) log-mel spectrograms, any float dtype, any number of
-            frames from settings.min_frames
-        Returns (batch, n_factors) float32.
+            frames from settings.min_frames or settings.window_frames
+        Returns (batch, n_factors) float32, averaged over the windows where there are such; with
+        settings.predict_variance the logarithms of the variances stand beside them,
+        (batch, 2 * n_factors).
         """
-        for _, activations in self.activations(mels):
+        windows = self._windows(mels)
+        for _, activations in self._hidden(windows.flatten(0, 1)):
             hidden = activations
-        return self.output(self.dropout(hidden))
+        outputs = self._bounded(self.output(self.dropout(hidden)).float())
+        return self._averaged(outputs.unflatten(0, windows.shape[:2]))
 
     def activations(self, mels):
         """Yield (layer, activations) of each hidden layer in turn.
 
-        Convolutions: (batch, n_filters, n_frames), rectified, before max-pooling.
-        Dense layers: (batch, n_units), rectified.
+        Convolutions: (batch, n_filters, n_frames), before pooling; those of all windows one after
+        the other. Dense layers: (batch, n_units), with windows (batch, n_units, n_windows).
         """
-        hidden = (mels.float() - self.mel_mean) / self.mel_deviation
-        names = iter(self.settings.layers)
-        for conv, pool in zip(self.convs, self.settings.conv_pools, strict=True):
-            hidden = functional.relu(conv(hidden))
-            yield next(names), hidden
-            hidden = functional.max_pool1d(hidden, pool)
-        yield from zip(names, self.dense_activations(global_temporal_pool(hidden)), strict=True)
+        windows = self._windows(mels)
+        for layer, activations in self._hidden(windows.flatten(0, 1)):
+            by_window = activations.unflatten(0, windows.shape[:2])
+            if layer in self.settings.conv_layers:
+                yield layer, by_window.transpose(1, 2).flatten(2)
+            elif self.settings.window_frames is None:
+                yield layer, activations
+            else:
+                yield layer, by_window.transpose(1, 2)
 
-    def dense_activations(self, pooled):
-        """Yield the activations (batch, n_units) of each dense layer, given the pooled features."""
-        hidden = pooled
+    def _windows(self, mels):
+        """(batch, n_windows, n_mels, n_frames): whole windows, or the excerpt as the only one."""
+        length = self.settings.window_frames or mels.shape[-1]
+        n_windows = mels.shape[-1] // length
+        if n_windows == 0:
+            raise ValueError(f"{mels.shape[-1]} frames are no window of {length}")
+        windows = mels[..., : n_windows * length].unflatten(-1, (n_windows, length))
+        return windows.transpose(1, 2)
+
+    def _hidden(self, mels):
+        """Yield (layer, activations) of each hidden layer, for mels of one window each."""
+        hidden = (mels.float() - self.mel_mean) / self.mel_deviation
+        names, convolutions = iter(self.settings.layers), []
+        for conv, pool in zip(self.convs, self.settings.conv_pools, strict=True):
+            convolutions.append(self._activate(conv(hidden), dim=1))
+            yield next(names), convolutions[-1]
+            hidden = self.pool(convolutions[-1], pool)
+        has_windows = self.settings.window_frames is not None
+        summary = hidden.flatten(1) if has_windows else global_temporal_pool(hidden)
+        features = torch.cat([summary, *self.bypassed(convolutions)], dim=1)
+        yield from zip(names, self.dense_activations(features), strict=True)
+
+    def pool(self, activations, pool):
+        """What is left of (batch, n_filters, n_frames) activations of every `pool` frames."""
+        if pool == 1:
+            return activations
+        return POOLINGS[self.settings.pooling](activations, pool, sampled=self.training)
+
+    def bypassed(self, convolutions):
+        """What goes by the later convolutions to the dense layers: (batch, 3 * n_filters) of each.
+
+        convolutions : the activations of all of them; the last one's go there anyway
+        Early layers have more frames and louder ones; divided by the root of their number the
+        statistics are as large as the last layer's, and training does not diverge.
+        """
+        if not self.settings.bypass:
+            return []
+        return [global_temporal_pool(a) / math.sqrt(a.shape[-1]) for a in convolutions[:-1]]
+
+    def dense_activations(self, features):
+        """Yield the activations (…, n_units) of each dense layer, given (…, n_features)."""
+        hidden = features
         for dense in self.dense:
-            hidden = functional.relu(dense(self.dropout(hidden)))
+            hidden = self._activate(dense(self.dropout(hidden)), dim=-1)
             yield hidden
+
+    def _bounded(self, outputs):
+        """The outputs with factors of unit norm and variances in their range, where there are such.
+
+        What the layer gives is the logarithm of the variance against that of factors of unit norm,
+        which is 1 / n_factors; far from 0 it is bent to stay within LOG_VARIANCE_RANGE.
+        """
+        settings = self.settings
+        mean, raw = outputs.tensor_split([settings.n_factors], dim=-1)
+        if settings.l2_output:
+            mean = functional.normalize(mean, dim=-1)
+        if not settings.predict_variance:
+            return mean
+        bent = LOG_VARIANCE_RANGE * torch.tanh(raw / LOG_VARIANCE_RANGE)
+        return torch.cat([mean, bent - math.log(settings.n_factors)], dim=-1)
+
+    def _averaged(self, outputs):
+        """One output an excerpt from those (batch, n_windows, n_outputs) of its windows.
+
+        Gaussians are taken as a mixture: its variance is the mean of the variances and the variance
+        of the means.
+        """
+        if not self.settings.predict_variance:
+            return outputs.mean(dim=1)
+        mean, log_variance = outputs.chunk(2, dim=-1)
+        variance = log_variance.exp().mean(dim=1) + mean.var(dim=1, correction=0)
+        return torch.cat([mean.mean(dim=1), variance.log()], dim=-1)

@@ -12,18 +12,37 @@ def split_by_group(groups, *, validation, test, seed):
     Returns {"train": rows, "validation": rows, "test": rows}, each (k,) int64 sorted, none empty. A
     group too large for a small part is left to train on. Raises ValueError for fewer than 3 groups.
     """
-    names, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(names) < len(PARTS):
-        raise ValueError(f"{len(names)} groups cannot be split into {len(PARTS)} parts")
+    return _split(np.asarray(groups, dtype=str), (0, validation, test), seed)
+
+
+def split_around(is_test, groups, *, validation, seed):
+    """Split tracks some of which are to be tested: those, and the rest by group.
+
+    is_test : (n,) bool; groups : as in split_by_group; validation : share of the rest
+    Tracks that share a group with a test track are in no part. Returns what split_by_group does.
+    Raises ValueError where fewer than 2 groups are left.
+    """
+    groups = np.asarray(groups, dtype=str)
+    rest = np.flatnonzero(~np.isin(groups, groups[is_test]))
+    split = _split(groups[rest], (0, validation), seed)
+    parts = {part: rest[rows] for part, rows in split.items()}
+    return {**parts, "test": np.flatnonzero(is_test)}
+
+
+def _split(groups, shares, seed):
+    """Split by group into as many of PARTS as there are shares; the first part gets the rest."""
+    names, members = np.unique(groups, return_inverse=True)
+    if len(names) < len(shares):
+        raise ValueError(f"{len(names)} groups cannot be split into {len(shares)} parts")
     sizes = np.bincount(members)
     order = np.random.default_rng(seed).permutation(len(names))
     part_of = np.zeros(len(names), dtype=int)
-    for part, share in ((1, validation), (2, test)):
+    for part, share in enumerate(shares[1:], start=1):
         free = order[part_of[order] == 0]
         # a group is left for each part that comes after
-        chosen = _fill(free, sizes, share * len(members))[: len(free) - (len(PARTS) - part)]
+        chosen = _fill(free, sizes, share * len(members))[: len(free) - (len(shares) - part)]
         part_of[chosen] = part
-    return {name: np.flatnonzero(part_of[members] == i) for i, name in enumerate(PARTS)}
+    return {PARTS[i]: np.flatnonzero(part_of[members] == i) for i in range(len(shares))}
 
 
 def folds_by_group(groups, n_folds, *, seed):

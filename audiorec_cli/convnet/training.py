@@ -1,14 +1,16 @@
-"""Fitting the network: minibatch SGD with Nesterov momentum on the mean squared error [A]."""
+"""Fitting the network: minibatch SGD with Nesterov momentum on an objective [A]."""
 
+import contextlib
+import itertools
 import math
 import time
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
 
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders, mel_statistics
 from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.objectives import MeanSquaredError
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Checkpoint
 
@@ -22,10 +24,13 @@ OTHER_NETWORK = (
 class TrainingSettings:
     """The recipe. Loss, optimiser, momentum and cropping are [A]'s; it does not state the rest.
 
+    epochs : passes over the training tracks; updates : where to stop instead, None for at `epochs`
     learning_rate : for the squared error summed over the factors of a track; it steps down to a
-        tenth at each share of the epochs in `steps`
-    crop_frames : length of the random crop along time, of 599
+        tenth at each share of the epochs, or updates, in `steps`
+    crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
     validation, test : shares of the matched tracks
+    stretch : as in Excerpts; objective : "mse", "wpe" or "likelihood"
+    mixed_precision : run the network in bfloat16; compile : by torch.compile
     """
 
     epochs: int = 40
@@ -37,15 +42,34 @@ class TrainingSettings:
     validation: float = 0.1
     test: float = 0.1
     seed: int = 0
+    updates: int | None = None
+    stretch: float = 0.0
+    objective: str = "mse"
+    mixed_precision: bool = False
+    compile: bool = False
 
     def __post_init__(self):
         # JSON gives lists back
         object.__setattr__(self, "steps", tuple(self.steps))
 
-    def learning_rate_at(self, epoch):
-        """The learning rate of an epoch, counted from 0."""
-        steps_taken = sum(epoch >= share * self.epochs for share in self.steps)
+    def learning_rate_at(self, done):
+        """The learning rate after so many epochs; after so many updates where they count."""
+        whole = self.epochs if self.updates is None else self.updates
+        steps_taken = sum(done >= share * whole for share in self.steps)
         return self.learning_rate * 0.1**steps_taken
+
+    def n_epochs(self, n_excerpts):
+        """Epochs until the end with n_excerpts to train on; where updates count, begun ones too."""
+        if self.updates is None:
+            return self.epochs
+        return math.ceil(self.updates / math.ceil(n_excerpts / self.batch_size))
+
+    def n_seen(self, n_excerpts):
+        """Excerpts that training looks at until its end, with n_excerpts to train on."""
+        if self.updates is None:
+            return self.epochs * n_excerpts
+        epochs, updates = divmod(self.updates, math.ceil(n_excerpts / self.batch_size))
+        return epochs * n_excerpts + updates * self.batch_size
 
 
 def pick_device(name):
@@ -62,14 +86,36 @@ def pick_device(name):
     return torch.device(name)
 
 
-def fit(open_reader, examples, *, network, training, device, earlier=None, on_batch, on_epoch):
+def require_support(device, settings):
+    """Raise AudiorecError when a device cannot do what the TrainingSettings ask for."""
+    able = device.type == "cpu" or (device.type == "cuda" and torch.cuda.is_bf16_supported())
+    if settings.mixed_precision and not able:
+        raise AudiorecError(
+            f"{device.type} has no bfloat16 here: train without --mixed-precision or on another "
+            "device by --device"
+        )
+
+
+def fit(
+    open_reader,
+    examples,
+    *,
+    network,
+    training,
+    objective,
+    device,
+    earlier=None,
+    on_batch,
+    on_epoch,
+):
     """Train a network on Examples, to the last epoch of its settings.
 
     open_reader : as in Excerpts; network : NetworkSettings; training : TrainingSettings
+    objective : see objectives
     earlier : the Checkpoint to go on from, None to begin
     on_batch : called with the number of excerpts and the loss of each training batch
     on_epoch : called after each epoch with what Checkpoint keeps of it, as keyword arguments
-    Raises AudiorecError when the loss is not finite.
+    Raises AudiorecError when the loss is not finite, or where torch.compile does not work.
     """
     if earlier is None:
         mean, deviation = mel_statistics(open_reader, examples.excerpts["train"])
@@ -77,24 +123,45 @@ def fit(open_reader, examples, *, network, training, device, earlier=None, on_ba
         mean, deviation = earlier.mel_mean, earlier.mel_deviation
     torch.manual_seed(training.seed)
     model = Network(network, mel_mean=mean, mel_deviation=deviation).to(device)
-    loaders = _loaders(open_reader, examples, training, pin_memory=device.type == "cuda")
-    trainer = Trainer(model, training, **loaders)
+    targets = objective.targets(examples)
+    loaders = _loaders(
+        open_reader, examples.excerpts, targets, training, pin_memory=device.type == "cuda"
+    )
+    trainer = Trainer(model, training, **loaders, objective=objective)
     if earlier is not None:
         trainer.resume(earlier)
-    with closing_loaders(*loaders.values()):
-        while trainer.epochs_done < training.epochs:
+    n_epochs = training.n_epochs(len(examples.excerpts["train"]))
+    compiled = _compiled(model) if training.compile else contextlib.nullcontext()
+    with closing_loaders(*loaders.values()), compiled:
+        while trainer.epochs_done < n_epochs:
             trainer.run_epoch(on_batch=on_batch)
             on_epoch(mel_mean=mean, mel_deviation=deviation, **trainer.state())
 
 
-def _loaders(open_reader, examples, settings, *, pin_memory):
+@contextlib.contextmanager
+def _compiled(network):
+    """Compile a network in place; where there is no compiler for it, say so in one line."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    network.compile()
+    try:
+        yield
+    except TorchDynamoException as error:
+        raise AudiorecError(
+            "torch.compile does not work on this machine; it needs a C++ compiler, or Triton for a "
+            "GPU: train without --compile"
+        ) from error
+
+
+def _loaders(open_reader, rows, targets, settings, *, pin_memory):
     loaders = {}
     for part, crop_frames in (("train", settings.crop_frames), ("validation", None)):
         excerpts = Excerpts(
             open_reader,
-            examples.excerpts[part],
-            targets=examples.targets[part],
+            rows[part],
+            targets=targets[part],
             crop_frames=crop_frames,
+            stretch=settings.stretch,
             seed=settings.seed,
         )
         loaders[part] = Loader(
@@ -109,12 +176,13 @@ def _loaders(open_reader, examples, settings, *, pin_memory):
 class Trainer:
     """Trains a network epoch by epoch, and can go on from where another one stopped.
 
-    network : on its device; train, validation : Loaders of (mels, target factors)
+    network : on its device; train, validation : Loaders of (mels, what the objective compares with)
     """
 
-    def __init__(self, network, settings, *, train, validation):
+    def __init__(self, network, settings, *, train, validation, objective=None):
         self.network = network
         self.settings = settings
+        self.objective = objective or MeanSquaredError()
         self._loaders = {"train": train, "validation": validation}
         self._device = network.output.weight.device
         self._optimizer = torch.optim.SGD(
@@ -138,8 +206,7 @@ class Trainer:
         Raises AudiorecError when the loss is not finite.
         """
         epoch, began = self.epochs_done, time.monotonic()
-        learning_rate = self.settings.learning_rate_at(epoch)
-        train_loss = self._train(epoch, learning_rate, on_batch)
+        learning_rate, train_loss = self._train(epoch, on_batch)
         validation_loss = self._validate()
         if not math.isfinite(validation_loss):
             raise AudiorecError(_diverged(epoch, learning_rate))
@@ -149,37 +216,50 @@ class Trainer:
         for column, value in zip(Checkpoint.HISTORY, row, strict=True):
             self.history[column].append(value)
 
-    def _train(self, epoch, learning_rate, on_batch):
+    def _train(self, epoch, on_batch):
+        """Train for one epoch. Returns the learning rate at its end and the mean loss."""
         self.network.train()
         # dropout too depends on seed and epoch alone
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        total = 0.0
-        for mels, targets in self._loaders["train"].epoch(epoch):
+        total, n_seen = 0.0, 0
+        for learning_rate, (mels, targets) in self._steps(epoch):
+            for group in self._optimizer.param_groups:
+                group["lr"] = learning_rate
             self._optimizer.zero_grad()
-            loss = functional.mse_loss(self.network(self._moved(mels)), self._moved(targets))
-            # the sum over the factors: how steep it is does not depend on their number
-            (loss * targets.shape[1]).backward()
+            loss = self.objective(self._outputs(mels), targets)
+            loss.minimised.backward()
             self._optimizer.step()
-            value = loss.item()
+            value = loss.figure.item()
             if not math.isfinite(value):
                 raise AudiorecError(_diverged(epoch, learning_rate))
             total += value * len(mels)
+            n_seen += len(mels)
             on_batch(len(mels), value)
-        return total / len(self._loaders["train"].excerpts)
+        return learning_rate, total / n_seen
+
+    def _steps(self, epoch):
+        """(learning rate, batch) of each update of an epoch, which the last update cuts short."""
+        loader = self._loaders["train"]
+        batches = loader.epoch(epoch)
+        if self.settings.updates is None:
+            return zip(itertools.repeat(self.settings.learning_rate_at(epoch)), batches)
+        updates = range(epoch * len(loader), self.settings.updates)
+        return zip(map(self.settings.learning_rate_at, updates), batches, strict=False)
 
     @torch.inference_mode()
     def _validate(self):
         self.network.eval()
         total = 0.0
         for mels, targets in self._loaders["validation"].epoch(0):
-            predicted = self.network(self._moved(mels))
-            total += functional.mse_loss(predicted, self._moved(targets)).item() * len(mels)
+            total += self.objective(self._outputs(mels), targets).figure.item() * len(mels)
         return total / len(self._loaders["validation"].excerpts)
 
-    def _moved(self, tensor):
-        return tensor.to(self._device, non_blocking=True)
+    def _outputs(self, mels):
+        bfloat16 = torch.autocast(
+            self._device.type, torch.bfloat16, enabled=self.settings.mixed_precision
+        )
+        with bfloat16:
+            return self.network(mels.to(self._device, non_blocking=True))
 
     def _weights(self):
         return _to_arrays(self.network.state_dict())

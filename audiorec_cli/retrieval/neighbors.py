@@ -23,3 +23,12 @@ def nearest(query, factors, k):
     candidates = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(k)
     rows = candidates[np.lexsort((candidates, -scores[candidates]))]
     return rows, scores[rows]
+
+
+def confidence(deviation):
+    """How sure a prediction of unit norm is: its share of the squared length to be expected.
+
+    deviation : (…, n_factors), of each factor; the sum of their squares and 1 is what to expect
+    Returns (…) between 0 and 1, which is certainty.
+    """
+    return 1 / (1 + np.sum(np.square(deviation, dtype=np.float64), axis=-1))

@@ -1,0 +1,97 @@
+"""What a network learns from: the tracks that both a mels file and a factors file know."""
+
+from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+
+
+def examples_of(library, factors, settings, *, by_artist):
+    """Examples of the tracks of a library that are in the log, split by artist, which it notes.
+
+    library : Mels; factors : Factors; settings : TrainingSettings
+    by_artist : take an artist's factors for all his songs
+    """
+    from audiorec_cli import matching
+    from audiorec_cli.convnet.examples import make_examples
+
+    matches = matching.match(library.tracks, factors.log.tracks, by_artist=by_artist)
+    _describe_matches(matches, library.tracks)
+    groups = _groups(library.tracks.take(matches.library_rows), factors.log.tracks, matches)
+    try:
+        examples = make_examples(library, matches, factors, groups, settings)
+    except ValueError as error:
+        raise AudiorecError(
+            f"{len(groups)} tracks of the library are in the log, and training, validation and "
+            "test need one each: add tracks to the library or the log"
+            + _test_artists(factors.is_test[matches.log_rows])
+        ) from error
+    _describe_examples(examples, len(groups))
+    return examples
+
+
+def _groups(tracks, logged, matches):
+    """What to keep together: the artist by the library's tag, else by the log."""
+    from audiorec_cli import matching
+    from audiorec_cli.convnet.splitting import groups_of
+
+    logged_artists = [logged.artist[row] for row in matches.log_rows]
+    artists = [
+        matching.normalised(tag or in_log)
+        for tag, in_log in zip(tracks.artist, logged_artists, strict=True)
+    ]
+    groups = groups_of(artists, tracks.track_id)
+    if len(set(groups)) == len(groups) > len(set(artists)):
+        console.note("too few artists are known to keep them apart: the tracks are split singly")
+    return groups
+
+
+def _test_artists(is_test):
+    if not is_test.any():
+        return ""
+    return f"; {is_test.sum()} are test tracks, and others by their artists are left out"
+
+
+def _describe_matches(matches, tracks):
+    by_key = ", ".join(f"{n} by {key}" for key, n in matches.by_key.items() if n)
+    console.note(f"{len(matches.library_rows)} of {len(tracks)} tracks are in the log: {by_key}")
+
+
+def _describe_examples(examples, n_matched):
+    n = {part: len(ids) for part, ids in examples.track_ids.items()}
+    console.note(
+        f"{n['train']} tracks to train on; {n['validation']} tracks to validate on; "
+        f"{n['test']} tracks to test on"
+    )
+    if n_left_out := n_matched - sum(n.values()):
+        console.note(f"{n_left_out} tracks are by artists of test tracks and left out")
+
+
+def objective_of(settings, factors, examples):
+    """The objective that TrainingSettings name, for Factors and Examples made of them.
+
+    Raises AudiorecError for the weighted prediction error with factors that know no confidence.
+    """
+    from audiorec_cli.convnet import objectives
+
+    if settings.objective == "likelihood":
+        return objectives.Likelihood()
+    if settings.objective == "mse":
+        return objectives.MeanSquaredError()
+    return objectives.WeightedPredictionError(
+        _confidences(factors),
+        factors.user_factors,
+        factors.track_factors * factors.norm[:, None],
+        examples.log_rows["train"],
+    )
+
+
+def _confidences(factors):
+    """The confidence that the fit put in each play, tracks × users."""
+    from audiorec_cli.listening.factorization import AlsSettings, confidence
+
+    if factors.params.get("model") != "als":
+        raise AudiorecError(
+            "--objective wpe weighs plays as weighted matrix factorization does, and these factors "
+            "are of another model: make them with 'audiorec factorize LOG', or use --objective mse"
+        )
+    known = {name: factors.params[name] for name in ("alpha", "epsilon") if name in factors.params}
+    return confidence(factors.log.plays, AlsSettings(**known)).T.tocsr()

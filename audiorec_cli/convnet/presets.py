@@ -1,0 +1,100 @@
+"""The published networks and trainings by name, and the variations on them."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from audiorec_cli.convnet.network import NetworkSettings
+from audiorec_cli.convnet.training import TrainingSettings
+from audiorec_cli.errors import AudiorecError
+
+CROPPED_SHARE = 550 / 599  # of an excerpt; of [A]'s 599 frames 550
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network and how it is trained; window_s : seconds of each window, None for no windows."""
+
+    network: NetworkSettings
+    training: TrainingSettings
+    window_s: float | None = None
+
+
+# spotify2014 is [A]'s. Of its network [B] states windows of 3 s, drawn at random to train and
+# averaged to predict, two convolutions with max-pooling in time, two dense layers, of which the
+# output is one, and rectified units. Filters, widths, pools, units, dropout and the training are
+# chosen here.
+PRESETS = {
+    "spotify2014": Preset(NetworkSettings(), TrainingSettings()),
+    "nips2013": Preset(
+        NetworkSettings(conv_channels=(256, 256), conv_pools=(4, 2), dense_units=(2048,)),
+        TrainingSettings(),
+        window_s=3.0,
+    ),
+}
+
+
+class Grid(NamedTuple):
+    """The frames of the spectrograms to train on: how many in an excerpt, how many a second."""
+
+    n_frames: int
+    frames_per_second: float
+
+
+def settings_of(name, grid, *, n_layers=None, network=None, training=None):
+    """NetworkSettings and TrainingSettings of a preset, with what differs from it.
+
+    n_layers : convolutions, None for the preset's; further ones are like its last, without pooling
+    network, training : {field: value} of what differs
+    Raises AudiorecError where it does not fit the excerpts of the Grid, or together.
+    """
+    preset, network, training = PRESETS[name], network or {}, training or {}
+    training = replace(preset.training, **training)
+    architecture = _with_layers(preset.network, n_layers or len(preset.network.conv_channels))
+    if network.get("bypass") and len(architecture.conv_channels) == 1:
+        raise AudiorecError("--bypass goes by later convolutions, and there is one: leave it out")
+    frames = window = _window_frames(preset, grid)
+    if window is None:
+        frames = _crop_frames(grid, training.stretch)
+    _require_fit(preset, architecture, frames)
+    if frames > grid.n_frames / (1 + training.stretch):
+        raise AudiorecError(
+            f"windows of {preset.window_s:g} s do not fit excerpts of {grid.n_frames} frames as "
+            "short as --stretch makes them: ask for less"
+        )
+    return (
+        replace(architecture, window_frames=window, **network),
+        replace(training, crop_frames=frames),
+    )
+
+
+def _window_frames(preset, grid):
+    return preset.window_s and round(preset.window_s * grid.frames_per_second)
+
+
+def _crop_frames(grid, stretch):
+    """Frames of a crop that leaves some choice, and that fits however the sound is stretched."""
+    return min(round(CROPPED_SHARE * grid.n_frames), int(grid.n_frames / (1 + stretch)))
+
+
+def _with_layers(network, n):
+    more = n - len(network.conv_channels)
+    return replace(
+        network,
+        conv_channels=(*network.conv_channels, *network.conv_channels[-1:] * more)[:n],
+        conv_pools=(*network.conv_pools, *(1,) * more)[:n],
+    )
+
+
+def _require_fit(preset, network, frames):
+    n = len(network.conv_channels)
+    if network.min_frames <= frames:
+        return
+    fitting = [m for m in range(1, n) if _with_layers(preset.network, m).min_frames <= frames]
+    if not fitting:
+        raise AudiorecError(
+            f"{frames} frames are too few for any convolution: make longer excerpts with "
+            "'audiorec mels', or ask for less --stretch"
+        )
+    raise AudiorecError(
+        f"{frames} frames are too few for {n} convolutions: ask for --layers {fitting[-1]} at most"
+    )
