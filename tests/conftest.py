@@ -166,6 +166,29 @@ def factors_file(tracks):
 
 
 @pytest.fixture
+def log_of():
+    """Makes a log of plays, (n_users, n_tracks), by listeners u000 … of tracks t000 …"""
+
+    def make(matrix):
+        plays = csr_matrix(np.asarray(matrix, dtype=np.float32))
+        m, n = plays.shape
+        none = [""] * n
+        table = LoggedTracks(
+            [f"t{i:03}" for i in range(n)], none, none, none, none, np.ones(n), np.ones(n, int)
+        )
+        return Plays([f"u{u:03}" for u in range(m)], table, plays)
+
+    return make
+
+
+@pytest.fixture
+def checkerboard():
+    """Plays (40, 30): even listeners play even tracks, odd ones odd tracks."""
+    u, i = np.ogrid[:40, :30]
+    return (u % 2 == i % 2) * (1 + (u + i) % 3)
+
+
+@pytest.fixture
 def checkpoint_file(tracks):
     """Writes the checkpoint of a small network that never trained."""
 

@@ -1,28 +1,102 @@
 """audiorec factorize: latent factors from a listening log."""
 
 from dataclasses import asdict, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.listening.settings import CHOICES, SAMPLED, SETTINGS
 from audiorec_cli.options import DEFAULT_NAMES, Seed
+
+
+def _enum(name, values):
+    return StrEnum(name, [(value.replace("-", "_"), value) for value in values])
+
+
+Model = _enum("Model", SETTINGS)
+Confidence, Counts, Proposal = (
+    _enum(name.title(), CHOICES[name]) for name in ("confidence", "counts", "proposal")
+)
 
 
 def _option(help_text, **limits):
     return typer.Option(help=help_text, **limits)
 
 
+def _of_models(setting, help_text, **limits):
+    """An option of some models, whose help says which and what each takes unless it is given."""
+    defaults = {
+        name: getattr(settings(), setting)
+        for name, settings in SETTINGS.items()
+        if hasattr(settings, setting)
+    }
+    shown = ", ".join(f"{name} {default}" for name, default in defaults.items())
+    return typer.Option(help=help_text, show_default=shown, **limits)
+
+
 LogFile = Annotated[
     Path, typer.Argument(metavar="LOG", help="CSV or TSV with a header, or Taste Profile triplets.")
 ]
 OutFile = Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")]
+ModelOption = Annotated[
+    Model,
+    _option(
+        "als: weighted matrix factorization; bpr: Bayesian personalised ranking; lmf: logistic "
+        "matrix factorization; vector-exp: a softmax over all tracks."
+    ),
+]
 NFactors = Annotated[int, _option("Number of latent factors.", min=1)]
-Alpha = Annotated[float, _option("α in the confidence 1 + α·log(1 + plays/ε).", min=0, max=1e6)]
-Epsilon = Annotated[float, _option("ε in the confidence.", min=1e-9, max=1e9)]
-Regularization = Annotated[float, _option("λ of the least squares.", min=0, max=1e6)]
-Iterations = Annotated[int, _option("Sweeps over both sides.", min=1)]
+Holdout = Annotated[
+    float,
+    _option(
+        "Share of the tracks, whole artists, to set aside before fitting: their plays are kept in "
+        "the file as truth to test against, but no factor has seen them.",
+        min=0,
+        max=0.999,
+    ),
+]
+ConfidenceOption = Annotated[
+    Confidence | None,
+    _of_models("confidence", "log: 1 + α·log(1 + plays/ε); linear: 1 + α·plays."),
+]
+Alpha = Annotated[float | None, _of_models("alpha", "α in the confidence.", min=0, max=1e6)]
+Epsilon = Annotated[
+    float | None, _of_models("epsilon", "ε in the confidence log.", min=1e-9, max=1e9)
+]
+CountsOption = Annotated[
+    Counts | None,
+    _of_models("counts", "What a listener's plays of a track count: all, log(1 + plays), or 1."),
+]
+Regularization = Annotated[
+    float | None,
+    _of_models(
+        "regularization",
+        "λ of the penalty on large factors; for vector-exp as a share of the least that leaves "
+        "none.",
+        min=0,
+        max=1e6,
+    ),
+]
+LearningRate = Annotated[
+    float | None, _of_models("learning_rate", "Learning rate.", min=1e-9, max=1e3)
+]
+Iterations = Annotated[int | None, _of_models("iterations", "Sweeps over the log.", min=1)]
+ProposalOption = Annotated[
+    Proposal | None,
+    _of_models(
+        "proposal",
+        "What a sampled softmax draws tracks by: their popularity, or log-uniformly in their rank "
+        "by it; none: the full softmax; auto: none, or log-uniform for a large log.",
+    ),
+]
+NSamples = Annotated[
+    int | None,
+    _of_models("n_samples", "Tracks that the sampled softmax draws a step.", min=1, max=10**7),
+]
 GroupBy = Annotated[
     str | None, _option("Column that splits each listener: a session, a playlist …")
 ]
@@ -36,43 +110,116 @@ PlaysColumn = Annotated[
 def factorize(
     log: LogFile,
     out: OutFile = DEFAULT_NAMES["factors"],
+    model: ModelOption = Model.als,
     factors: NFactors = 40,
-    alpha: Alpha = 2.0,
-    epsilon: Epsilon = 1.0,
-    regularization: Regularization = 1.0,
-    iterations: Iterations = 20,
+    holdout: Holdout = 0.0,
+    confidence: ConfidenceOption = None,
+    alpha: Alpha = None,
+    epsilon: Epsilon = None,
+    counts: CountsOption = None,
+    regularization: Regularization = None,
+    learning_rate: LearningRate = None,
+    iterations: Iterations = None,
+    proposal: ProposalOption = None,
+    samples: NSamples = None,
     group_by: GroupBy = None,
     user_column: UserColumn = None,
     track_column: TrackColumn = None,
     plays_column: PlaysColumn = None,
     seed: Seed = 0,
 ):
-    """Fit latent factors to a listening log by weighted matrix factorization.
+    """Fit latent factors to a listening log by one of four models.
 
     Columns are found by their usual names: user_id, track_id (or artist and title), plays. A log
     with artists only gives factors of artists; join them to songs with: audiorec train --match
-    artist.
+    artist. An option that has no part in the model chosen is an error.
     """
     from audiorec_cli import files
-    from audiorec_cli.listening import factorization, logs
+    from audiorec_cli.listening import logs
 
+    settings = _settings(
+        model,
+        n_factors=factors,
+        confidence=confidence,
+        alpha=alpha,
+        epsilon=epsilon,
+        counts=counts,
+        regularization=regularization,
+        learning_rate=learning_rate,
+        iterations=iterations,
+        proposal=proposal,
+        n_samples=samples,
+        seed=seed,
+    )
     files.require_writable(out, "factors")
     log_settings = logs.LogSettings(user_column, track_column, plays_column, group_by)
     reading = logs.read_log(log, log_settings)
     _describe(log, reading)
-    settings = factorization.AlsSettings(
-        n_factors=factors,
-        alpha=alpha,
-        epsilon=epsilon,
-        regularization=regularization,
-        iterations=iterations,
-        seed=seed,
-    )
-    with console.progress("factorize", total=iterations, unit="sweeps") as advance:
-        fitted = factorization.fit_als(reading.plays, settings, on_sweep=advance)
+    fitted = _fit(reading, settings, _held_out(reading, holdout, seed))
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
+    if holdout:
+        params["holdout"] = holdout
     files.save_factors(out, replace(fitted, params=params))
     _describe_result(out, reading, fitted)
+
+
+def _settings(model, **options):
+    """The model's settings from the options given. AudiorecError for those it does not have."""
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        owners = [other for other, kind in SETTINGS.items() if hasattr(kind, name)]
+        if model.value not in owners:
+            flag = name.removeprefix("n_").replace("_", "-")
+            raise AudiorecError(f"--{flag} goes with --model {_either(owners)}: leave it out")
+    plain = {name: str(v) if isinstance(v, StrEnum) else v for name, v in given.items()}
+    settings = SETTINGS[model.value](**plain)
+    _require_in_use(settings, given)
+    return settings
+
+
+def _require_in_use(settings, given):
+    if "epsilon" in given and settings.confidence != "log":
+        raise AudiorecError("--epsilon goes with --confidence log: leave it out")
+    if "n_samples" in given and settings.proposal not in SAMPLED:
+        raise AudiorecError(f"--samples goes with --proposal {_either(SAMPLED)}: name one too")
+
+
+def _either(names):
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _held_out(reading, share, seed):
+    """(n_tracks,) bool: the tracks to set aside, whole artists; None where none are asked for."""
+    from audiorec_cli import matching
+    from audiorec_cli.convnet.splitting import draw_groups, groups_of
+
+    if not share:
+        return None
+    tracks = reading.plays.tracks
+    artists = [matching.normalised(artist) for artist in tracks.artist]
+    held_out = draw_groups(groups_of(artists, tracks.track_id), share=share, seed=seed)
+    console.note(
+        f"{held_out.sum()} of {len(tracks)} {reading.items} are held out: the fit does not see "
+        "their plays"
+    )
+    return held_out
+
+
+def _fit(reading, settings, held_out):
+    from audiorec_cli.listening import factorization
+
+    with console.progress("factorize", total=settings.iterations, unit="sweeps") as advance:
+        return factorization.fit_factors(
+            reading.plays,
+            settings,
+            held_out=held_out,
+            on_step=lambda *likelihood: advance(1, *map(_shown, likelihood)),
+        )
+
+
+def _shown(log_likelihood):
+    return f"log-likelihood {log_likelihood:.4f} a play"
 
 
 def _describe(log, reading):

@@ -64,6 +64,17 @@ def folds_by_group(groups, n_folds, *, seed):
     return [np.flatnonzero(fold_of[members] == fold) for fold in range(n_folds)]
 
 
+def draw_groups(groups, *, share, seed):
+    """Whole groups at random that together are about a share of the tracks, one group at least.
+
+    groups : one text a track; share : of the tracks, 0 to 1
+    Returns (n,) bool.
+    """
+    names, members = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    return np.isin(members, _fill(order, np.bincount(members), share * len(members)))
+
+
 def _fill(groups, sizes, wanted):
     """Groups, as they come, that together are nearest to `wanted` tracks; the smallest at least."""
     chosen, taken = [], 0

@@ -1,0 +1,137 @@
+"""audiorec factorize from the command line: no flag without its effect, none where it has none."""
+
+import numpy as np
+import pytest
+
+from audiorec_cli import files
+
+BASE = ("--factors", 2, "--iterations", 5)
+
+
+@pytest.fixture
+def log(here):
+    """A log of 12 tracks by 5 artists, one unknown, and 8 listeners."""
+    rng = np.random.default_rng(0)
+    artists = ["The Beatles", "Beatles", "ABBA", "abba", "Abba", "Yes", "Yes", "Can", "Can", "Can",
+               "", ""]  # fmt: skip
+    rows = [
+        f"u{u},t{i},{artist},{1 + rng.integers(30)}"
+        for u in range(8)
+        for i, artist in enumerate(artists)
+        if rng.random() < 0.3 + 0.4 * (u % 2 == i % 2)
+    ]
+    (here / "log.csv").write_text("\n".join(["user_id,track_id,artist,plays", *rows]))
+    return "log.csv"
+
+
+@pytest.fixture
+def factorized(audiorec, log):
+    """Runs factorize and returns the Factors; options given twice count as given last."""
+
+    def run(*options):
+        status, _, err = audiorec("factorize", log, "out.h5", *BASE, *options)
+        assert status == 0, err
+        return files.load_factors("out.h5")
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "flag", "value"),
+    [("als", "--model", "bpr"), ("als", "--model", "lmf"), ("als", "--model", "vector-exp"),
+     *[("als", *option) for option in (
+         ("--confidence", "linear"), ("--alpha", 9.0), ("--epsilon", 0.1),
+         ("--regularization", 3.0), ("--iterations", 6), ("--seed", 1), ("--factors", 3))],
+     *[("bpr", *option) for option in (
+         ("--learning-rate", 0.3), ("--regularization", 0.9), ("--iterations", 6), ("--seed", 1),
+         ("--factors", 3))],
+     *[("lmf", *option) for option in (
+         ("--counts", "plays"), ("--learning-rate", 0.3), ("--regularization", 0.9),
+         ("--iterations", 6), ("--seed", 1), ("--factors", 3))],
+     *[("vector-exp", *option) for option in (
+         ("--counts", "once"), ("--learning-rate", 0.3), ("--regularization", 0.9),
+         ("--iterations", 6), ("--proposal", "popularity"), ("--seed", 1), ("--factors", 3))]],
+)  # fmt: skip
+def test_every_flag_changes_the_factors(factorized, model, flag, value):
+    before = factorized("--model", model)
+    after = factorized("--model", model, flag, value)
+    setting = {"factors": "n_factors"}.get(flag[2:], flag[2:].replace("-", "_"))
+    assert before.params.get(setting) != value
+    assert after.params[setting] == value
+    assert not np.array_equal(before.track_factors, after.track_factors)
+
+
+def test_the_number_of_samples_changes_the_factors(factorized):
+    sampled = ("--model", "vector-exp", "--proposal", "log-uniform", "--samples")
+    before, after = factorized(*sampled, 1000), factorized(*sampled, 5)
+    assert (before.params["n_samples"], after.params["n_samples"]) == (1000, 5)
+    assert not np.array_equal(before.track_factors, after.track_factors)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--model", "bpr", "--alpha", 3), "--alpha goes with --model als: leave it out"),
+     (("--learning-rate", 3), "--learning-rate goes with --model bpr, lmf or vector-exp: leave"),
+     (("--counts", "log"), "--counts goes with --model lmf or vector-exp: leave it out"),
+     (("--model", "lmf", "--samples", 3), "--samples goes with --model vector-exp: leave it out"),
+     (("--model", "vector-exp", "--samples", 3), "goes with --proposal log-uniform or popularity"),
+     (("--confidence", "linear", "--epsilon", 3), "--epsilon goes with --confidence log: leave")],
+)  # fmt: skip
+def test_an_option_without_effect_is_one_line(audiorec, log, here, options, message):
+    status, out, err = audiorec("factorize", log, "out.h5", *options)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert not (here / "out.h5").exists()
+
+
+def test_help_tells_each_models_default(audiorec, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    _, out, _ = audiorec("factorize", "--help")
+    assert "als 1.0, bpr 0.001, lmf 5.0, vector-exp 0.1" in out
+
+
+def test_holdout_sets_whole_artists_aside(factorized, audiorec, log):
+    factors = factorized("--holdout", 0.4)
+    held_out = factors.is_held_out
+    assert 3 <= held_out.sum() <= 6
+    assert factors.params["holdout"] == 0.4
+    for artist in ("beatles", "abba", "yes", "can"):
+        rows = [artist in name.lower() for name in factors.log.tracks.artist]
+        assert len(set(held_out[rows])) == 1
+    _, _, err = audiorec("factorize", log, "out.h5", *BASE, "--holdout", 0.4)
+    assert f"{held_out.sum()} of 12 tracks are held out: the fit does not see their plays" in err
+
+
+def test_holdout_is_random_by_the_seed(factorized):
+    def held_out(seed):
+        return factorized("--holdout", 0.3, "--seed", seed).is_held_out.tolist()
+
+    assert held_out(0) == held_out(0)
+    assert len({tuple(held_out(seed)) for seed in range(5)}) > 1
+
+
+def test_without_holdout_nothing_is_held_out(factorized):
+    factors = factorized()
+    assert not factors.is_held_out.any()
+    assert "holdout" not in factors.params
+
+
+def test_all_plays_are_kept_as_truth(factorized):
+    plays, kept = factorized().log.plays, factorized("--holdout", 0.4).log.plays
+    assert (plays != kept).nnz == 0
+
+
+@pytest.mark.parametrize("share", [1, -0.1])
+def test_a_share_out_of_range_is_wrong_usage(audiorec, log, share):
+    assert audiorec("factorize", log, "--holdout", share)[0] == 2
+
+
+def test_a_holdout_of_nearly_all_is_one_line(audiorec, log):
+    status, _, err = audiorec("factorize", log, "--holdout", 0.95)
+    assert status == 1
+    assert "left by --holdout" in err
+
+
+def test_the_likelihood_is_shown(audiorec, log):
+    _, _, err = audiorec("factorize", log, "out.h5", *BASE, "--model", "vector-exp")
+    assert "log-likelihood -" in err
