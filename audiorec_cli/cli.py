@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import __version__, console
+from audiorec_cli.commands.concat import concat
 from audiorec_cli.commands.demo import demo
 from audiorec_cli.commands.factorize import factorize
 from audiorec_cli.commands.info import info
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (mels, factorize, train, predict, similar, top_activations, info, demo):
+for command in (mels, factorize, concat, train, predict, similar, top_activations, info, demo):
     app.command(name=command.__name__.replace("_", "-"))(command)
 
 

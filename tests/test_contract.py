@@ -17,6 +17,7 @@ from audiorec_cli.cli import app
 ARGUMENTS = {
     "mels": ("audio", "out.h5"),
     "factorize": ("log.tsv", "--factors", 2),
+    "concat": ("factors.h5", "more.h5", "--out", "both.h5"),
     "train": ("--epochs", 1, "--batch-size", 4, "--lr", 0.001, "--device", "cpu"),
     "predict": ("--device", "cpu"),
     "similar": ("title 1",),
@@ -28,6 +29,7 @@ ARGUMENTS = {
 READS = {
     "mels": ("audio",),
     "factorize": ("log.tsv",),
+    "concat": ("factors.h5", "more.h5"),
     "train": ("mels.h5", "factors.h5"),
     "predict": ("mels.h5", "model.h5"),
     "similar": ("predictions.h5",),
@@ -35,7 +37,7 @@ READS = {
     "info": ("mels.h5",),
     "demo": (),
 }
-WRITES = {"mels": "out.h5", "factorize": "factors.h5", "train": "model.h5",
+WRITES = {"mels": "out.h5", "factorize": "factors.h5", "concat": "both.h5", "train": "model.h5",
           "predict": "predictions.h5"}  # fmt: skip
 OPTION = {"mels.h5": "--mels", "factors.h5": "--factors", "model.h5": "--checkpoint",
           "predictions.h5": "--predictions"}  # fmt: skip
@@ -55,6 +57,7 @@ def folder(here, write_tone, mels_file, factors_file, checkpoint_file, predictio
             ),
             "mels.h5": lambda: mels_file("mels.h5"),
             "factors.h5": lambda: factors_file("factors.h5"),
+            "more.h5": lambda: factors_file("more.h5"),
             "model.h5": lambda: checkpoint_file("model.h5"),
             "predictions.h5": lambda: predictions_file("predictions.h5"),
         }
@@ -143,7 +146,7 @@ def test_a_spoilt_input_is_one_line(
         with h5py.File(path, "r+") as file:
             file.attrs["schema_version"] = 99
     before = contents(here)
-    named = () if command == "info" else (OPTION[spoilt], spoilt)
+    named = () if spoilt in ARGUMENTS[command] else (OPTION[spoilt], spoilt)
     if command == "info" and how == "wrong kind":
         pytest.skip("info takes any kind")
     status, out, err = audiorec(command, *ARGUMENTS[command], *named)
