@@ -9,6 +9,7 @@ import typer
 from audiorec_cli import __version__, console
 from audiorec_cli.commands.concat import concat
 from audiorec_cli.commands.demo import demo
+from audiorec_cli.commands.evaluate import evaluate
 from audiorec_cli.commands.factorize import factorize
 from audiorec_cli.commands.info import info
 from audiorec_cli.commands.mels import mels
@@ -24,7 +25,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (mels, factorize, concat, train, predict, similar, top_activations, info, demo):
+for command in (
+    mels, factorize, concat, train, predict, evaluate, similar, top_activations, info, demo,
+):  # fmt: skip
     app.command(name=command.__name__.replace("_", "-"))(command)
 
 

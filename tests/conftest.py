@@ -110,9 +110,9 @@ def tracks():
 def predictions_file(tracks):
     """Writes a predictions file of 12 tracks with random factors, or those given."""
 
-    def write(path, factors=None):
+    def write(path, factors=None, fingerprint="print"):
         factors = unit_rows((12, 4)) if factors is None else factors
-        predictions = Predictions(tracks(len(factors)), factors, "print", "/music")
+        predictions = Predictions(tracks(len(factors)), factors, fingerprint, "/music")
         files.save_predictions(path, predictions)
         return path
 
@@ -208,7 +208,11 @@ def checkpoint_file(tracks):
             mel_mean=mean,
             mel_deviation=deviation,
             history={column: np.array([1.0]) for column in Checkpoint.HISTORY},
-            split={"train": ["folder/0"], "validation": ["folder/1"], "test": ["folder/2"]},
+            split={
+                "train": ["folder/0"],
+                "validation": ["folder/1"],
+                "test": ["folder/2", "folder/3"],
+            },
         )
         files.save_checkpoint(path, checkpoint)
         return path

@@ -20,6 +20,7 @@ ARGUMENTS = {
     "concat": ("factors.h5", "more.h5", "--out", "both.h5"),
     "train": ("--epochs", 1, "--batch-size", 4, "--lr", 0.001, "--device", "cpu"),
     "predict": ("--device", "cpu"),
+    "evaluate": ("--no-baselines",),
     "similar": ("title 1",),
     "top-activations": ("--device", "cpu"),
     "info": ("mels.h5",),
@@ -32,6 +33,7 @@ READS = {
     "concat": ("factors.h5", "more.h5"),
     "train": ("mels.h5", "factors.h5"),
     "predict": ("mels.h5", "model.h5"),
+    "evaluate": ("mels.h5", "factors.h5", "model.h5", "predictions.h5"),
     "similar": ("predictions.h5",),
     "top-activations": ("mels.h5", "model.h5"),
     "info": ("mels.h5",),
@@ -61,6 +63,12 @@ def folder(here, write_tone, mels_file, factors_file, checkpoint_file, predictio
             "model.h5": lambda: checkpoint_file("model.h5"),
             "predictions.h5": lambda: predictions_file("predictions.h5"),
         }
+        if command == "evaluate":
+            makers["predictions.h5"] = lambda: predictions_file(
+                "predictions.h5",
+                files.load_factors("factors.h5").track_factors,
+                files.load_checkpoint("model.h5").fingerprint,
+            )
         for name in READS[command]:
             makers[name]()
         return here

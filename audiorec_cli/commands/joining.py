@@ -15,7 +15,7 @@ def examples_of(library, factors, settings, *, by_artist):
 
     matches = matching.match(library.tracks, factors.log.tracks, by_artist=by_artist)
     _describe_matches(matches, library.tracks)
-    groups = _groups(library.tracks.take(matches.library_rows), factors.log.tracks, matches)
+    groups = groups_of_matches(library.tracks, factors.log.tracks, matches)
     try:
         examples = make_examples(library, matches, factors, groups, settings)
     except ValueError as error:
@@ -28,11 +28,16 @@ def examples_of(library, factors, settings, *, by_artist):
     return examples
 
 
-def _groups(tracks, logged, matches):
-    """What to keep together: the artist by the library's tag, else by the log."""
+def groups_of_matches(library, logged, matches):
+    """What to keep together of the matched tracks: the artist by the library's tag, else the log's.
+
+    library : Tracks; logged : LoggedTracks; matches : Matches
+    Returns one text a match.
+    """
     from audiorec_cli import matching
     from audiorec_cli.convnet.splitting import groups_of
 
+    tracks = library.take(matches.library_rows)
     logged_artists = [logged.artist[row] for row in matches.log_rows]
     artists = [
         matching.normalised(tag or in_log)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     DEFAULT_NAMES,
     BatchSize,
@@ -46,6 +47,7 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
 
     files.require_writable(out, "predictions")
     library, trained = files.load_mels(mels), files.load_checkpoint(checkpoint)
+    require_same_spectrograms(trained, library, mels)
     network = inference.network_of(trained, training.pick_device(device.value))
     n_excerpts = len(library.excerpt_track)
     with console.progress("predict", total=n_excerpts, unit="excerpts") as advance:
@@ -70,3 +72,14 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
         f"{out}: factors of {len(library.tracks)} tracks"
         + (", with their deviations" if predicted.deviation is not None else "")
     )
+
+
+def require_same_spectrograms(trained, library, mels):
+    """Refuse spectrograms of other windows than the network was trained on."""
+    trained_on = trained.settings.get("spectrogram", library.params)
+    for name, value in trained_on.items():
+        if library.params.get(name) != value:
+            raise AudiorecError(
+                f"{mels} has spectrograms of {name} {library.params.get(name)}, and the network "
+                f"was trained on {value}: make them again with 'audiorec mels', or train on these"
+            )

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.commands.predict import require_same_spectrograms
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     BatchSize,
@@ -78,6 +79,7 @@ def top_activations(
     layer = _checked_layer(network.settings, layer, filters)
     path = found("mels", mels)
     library = files.load_mels(path)
+    require_same_spectrograms(trained, library, path)
     excerpts = _test_excerpts(library, trained.split)
     # a track is listed once, so its other excerpts must not crowd others out
     k_excerpts = k * int(np.bincount(library.excerpt_track).max())

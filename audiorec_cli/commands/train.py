@@ -227,6 +227,7 @@ def _train(paths, out, settings, match, device, resume):
         "training": asdict(training),
         "match": match.value,
         "examples": examples.digest,
+        "spectrogram": library.params,
     }
     earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
     saver = _Saver(out, described, examples.track_ids)

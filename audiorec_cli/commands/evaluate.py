@@ -1,0 +1,314 @@
+"""audiorec evaluate: how well tracks are ranked that the network never met, and beside what."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.commands import rounds
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import (
+    CheckpointFile,
+    Device,
+    DeviceOption,
+    FactorsFile,
+    Json,
+    MelsFile,
+    PredictionsFile,
+    Seed,
+    found,
+)
+
+COLUMNS = {
+    "auc": "AUC",
+    "map": "mAP@500",
+    "ndcg": "nDCG@10",
+    "recall": "recall@20",
+    "tail": "tail@10",
+    "coverage": "coverage@10",
+}
+COMPARED = ("auc", "map", "ndcg", "recall")
+NETWORK = "network"
+HALVES = (" (surer half)", " (less sure half)")  # of the candidates, by predicted deviation
+FEWEST_TRACKS = 10  # that baselines are fitted to
+
+
+class Protocol(StrEnum):
+    """What the user factors have seen of the test tracks."""
+
+    paper = "paper"
+    strict = "strict"
+
+
+ProtocolOption = Annotated[
+    Protocol | None,
+    typer.Option(
+        help="paper: the user factors saw the plays of the test tracks; strict: nothing did.",
+        show_default="what the factors file allows",
+    ),
+]
+NFolds = Annotated[
+    int | None,
+    typer.Option("--folds", min=2, help="Cross-validate over artists: all is made anew a fold."),
+]
+Recipes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--train",
+        metavar="OPTIONS",
+        help="With --folds: train with these options; repeat it to compare.",
+        show_default="those of audiorec train",
+    ),
+]
+Keep = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="With --folds: keep their files; a stopped run goes on."),
+]
+MinListeners = Annotated[
+    int, typer.Option(min=1, help="Leave out test tracks that fewer listeners played.")
+]
+Baselines = Annotated[
+    bool, typer.Option("--baselines/--no-baselines", help="Fit what the network has to beat.")
+]
+Resamples = Annotated[
+    int, typer.Option(min=100, max=10**6, help="Bootstrap samples for the intervals.")
+]
+
+
+def evaluate(
+    mels: MelsFile = None,
+    factors: FactorsFile = None,
+    checkpoint: CheckpointFile = None,
+    predictions: PredictionsFile = None,
+    protocol: ProtocolOption = None,
+    min_listeners: MinListeners = 1,
+    folds: NFolds = None,
+    recipes: Recipes = None,
+    keep: Keep = None,
+    baselines: Baselines = True,
+    resamples: Resamples = 1000,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    as_json: Json = False,
+):
+    """Tell how well test tracks are ranked for each listener, beside baselines and ceilings.
+
+    Figures are means over the listeners who played a test track, with 95 % bootstrap
+    intervals, and differences are paired by listener. Only test tracks are ranked. tail@10:
+    share of the least-played half in the top 10; coverage@10: share of the test tracks that
+    are in some top 10.
+    """
+    from audiorec_cli import files
+    from audiorec_cli.evaluation.contest import Contest
+
+    if folds is None and (recipes or keep):
+        raise AudiorecError("--train and --keep go with --folds: add it, or leave them out")
+    if folds is not None and (checkpoint or predictions):
+        raise AudiorecError("--folds trains networks of its own: leave out the ones named")
+    named = {text.strip() or NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
+    mels_path, factors_path = found("mels", mels), found("factors", factors)
+    loaded = files.load_factors(factors_path)
+    contest = Contest(len(loaded.log.user_id), seed=seed, resamples=resamples)
+    limits = {"min_listeners": min_listeners, "baselines": baselines, "seed": seed}
+    if folds is None:
+        one = _given_round(mels_path, loaded, checkpoint, predictions)
+        protocol = _checked_protocol(protocol, one, factors_path)
+        _enter_round(contest, one, mels_path, **limits)
+    else:
+        protocol = protocol or Protocol.strict
+        with rounds.kept_or_temporary(keep) as folder:
+            made = rounds.Folds(
+                mels_path, loaded, named, protocol.value, seed=seed, device=device, folder=folder
+            )
+            for one in made.rounds(folds):
+                _enter_round(contest, one, mels_path, **limits)
+    _print(contest, list(named), protocol, as_json)
+
+
+def _given_round(mels_path, factors, checkpoint, predictions):
+    """The round of the checkpoint in this folder, or named, and of what it predicts."""
+    from audiorec_cli import files
+
+    library, checkpoint = files.load_mels(mels_path), found("checkpoint", checkpoint)
+    trained, path = files.load_checkpoint(checkpoint), found("predictions", predictions)
+    predicted = files.load_predictions(path)
+    if predicted.fingerprint != trained.fingerprint:
+        raise AudiorecError(
+            f"{path} was not made from {checkpoint} as it is now: make it again with "
+            "'audiorec predict'"
+        )
+    n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
+    if n_predicted != n_factors:
+        raise AudiorecError(
+            f"{path} holds {n_predicted} factors a track, and the factors file {n_factors}: name "
+            "the --factors that the network was trained on"
+        )
+    return rounds.round_of_network(library, factors, trained, predicted)
+
+
+def _checked_protocol(protocol, one, factors_path):
+    """The protocol that the factors allow. AudiorecError where another was asked for."""
+    tested = set(one.split["test"])
+    matches = rounds.matches_of(one)
+    is_tested = [one.library.tracks.track_id[row] in tested for row in matches.library_rows]
+    unseen = one.factors.is_held_out[matches.log_rows[is_tested]]
+    if protocol is Protocol.strict and not unseen.all():
+        raise AudiorecError(
+            f"{factors_path}: user factors saw the test tracks: for --protocol strict hold them "
+            "out with 'audiorec factorize --holdout 0.1' and train anew"
+        )
+    if protocol is Protocol.paper and unseen.any():
+        raise AudiorecError(
+            f"{factors_path}: the test tracks were held out, which is --protocol strict: for "
+            "paper make factors without --holdout and train anew"
+        )
+    return protocol or (Protocol.strict if unseen.all() else Protocol.paper)
+
+
+def _enter_round(contest, one, mels_path, *, min_listeners, baselines, seed):
+    """Enter the networks, what they must beat and what they cannot pass, into the contest."""
+    from audiorec_cli.evaluation.candidates import candidates_of
+
+    matches = rounds.matches_of(one)
+    tracks, items = rounds.matched_part(one, matches, "test")
+    candidates = candidates_of(one.factors.log, tracks, items, min_listeners=min_listeners)
+    if len(candidates.items) < 2:
+        raise AudiorecError(
+            f"{len(candidates.items)} test tracks have {min_listeners} listeners or more, which "
+            "is nothing to rank: ask for fewer with --min-listeners, or add tracks"
+        )
+    _enter_networks(contest, candidates, one)
+    _enter_listening(contest, candidates, one, seed)
+    if baselines:
+        _enter_baselines(contest, candidates, one, matches, mels_path, seed)
+
+
+def _enter_networks(contest, candidates, one):
+    for name, predicted in one.predictions.items():
+        row_of = {track_id: row for row, track_id in enumerate(predicted.tracks.track_id)}
+        ids = [one.library.tracks.track_id[row] for row in candidates.tracks]
+        if not row_of.keys() >= set(ids):
+            raise AudiorecError(
+                "the predictions lack tracks of the mels file: make them again with "
+                "'audiorec predict'"
+            )
+        rows = [row_of[track_id] for track_id in ids]
+        _enter(contest, name, candidates, one, predicted.predicted_factors[rows])
+        if predicted.deviation is None:
+            continue
+        deviation = candidates.item_means(predicted.deviation[rows].mean(axis=1))
+        order, half = np.argsort(deviation, kind="stable"), len(deviation) // 2
+        for part, places in zip(HALVES, (order[:half], order[half:]), strict=True):
+            chosen = candidates.take(np.sort(places))
+            kept = np.isin(candidates.tracks, chosen.tracks)
+            factors = predicted.predicted_factors[np.array(rows)[kept]]
+            _enter(contest, f"{name}{part}", chosen, one, factors)
+
+
+def _enter(contest, name, candidates, one, track_factors):
+    from audiorec_cli.evaluation.contest import scores_of_factors
+
+    user_factors = one.factors.user_factors[candidates.users]
+    item_factors = candidates.item_factors(track_factors)
+    contest.enter(name, candidates, scores_of_factors(user_factors, item_factors))
+
+
+def _enter_listening(contest, candidates, one, seed):
+    """What knows nothing, and what knows the plays of the test tracks."""
+    from audiorec_cli.evaluation.contest import (
+        scores_at_random,
+        scores_of_factors,
+        scores_of_popularity,
+    )
+
+    contest.enter("random", candidates, scores_at_random(len(candidates.items), seed))
+    contest.enter("popularity (oracle)", candidates, scores_of_popularity(candidates.listeners))
+    unit, norm = rounds.factors_by_id(one.ceiling, one.factors.log.tracks, candidates.items)
+    users = one.ceiling.user_factors[candidates.users]
+    for name, factors in (("unit norm", unit), ("raw", unit * norm[:, None])):
+        contest.enter(f"factors, {name} (ceiling)", candidates, scores_of_factors(users, factors))
+
+
+def _enter_baselines(contest, candidates, one, matches, mels_path, seed):
+    from audiorec_cli import files
+    from audiorec_cli.audio.spectrogram import SpectrogramSettings
+    from audiorec_cli.evaluation.baselines import Learnt, predict_by_baselines
+    from audiorec_cli.evaluation.features import Sound
+
+    known = {}
+    for part in ("train", "validation"):
+        tracks, items = rounds.matched_part(one, matches, part)
+        known[part] = Learnt(tracks, one.factors.track_factors[items])
+    if len(known["train"].tracks) < FEWEST_TRACKS:
+        raise AudiorecError(
+            f"{len(known['train'].tracks)} training tracks are too few to fit baselines to: "
+            "leave them out with --no-baselines"
+        )
+    compression = one.library.params.get("compression", SpectrogramSettings.compression)
+    with (
+        files.MelsReader(mels_path) as reader,
+        console.progress("baselines", total=4, unit="models") as advance,
+    ):
+        sound = Sound(reader, one.library.excerpt_track, compression=compression)
+        for name, predicted in predict_by_baselines(
+            sound, known["train"], known["validation"], candidates.tracks, seed=seed
+        ):
+            _enter(contest, name, candidates, one, predicted)
+            advance()
+
+
+def _print(contest, networks, protocol, as_json):
+    """Two tables: every model's figures, and what each network differs by from every other."""
+    scores = contest.scores()
+    others = [
+        model for model in contest.models if model not in networks and not model.endswith(HALVES)
+    ]
+    differences = {
+        name: contest.differences(name, [*(networks[:1] if index else []), *others])
+        for index, name in enumerate(networks)
+    }
+    if as_json:
+        console.print_json(_as_json(scores, differences, protocol))
+        return
+    console.print_table(
+        (f"model ({protocol.value})", *COLUMNS.values()),
+        [
+            (model, *map(_interval, score.figures.values()), score.coverage)
+            for model, score in scores.items()
+        ],
+    )
+    console.print_table(
+        ("difference", *(COLUMNS[figure] for figure in COMPARED)),
+        [
+            (f"{network} − {other}", *(_interval(mean, sign="+") for mean in figures.values()))
+            for network, by_other in differences.items()
+            for other, figures in by_other.items()
+        ],
+    )
+
+
+def _interval(mean, sign=""):
+    if np.isnan(mean.mean):
+        return ""
+    return f"{mean.mean:{sign}.3f} [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]"
+
+
+def _as_json(scores, differences, protocol):
+    def plain(means):
+        return {figure: mean._asdict() for figure, mean in means.items()}
+
+    return {
+        "protocol": protocol.value,
+        "models": [
+            {"model": model, **plain(score.figures), "coverage": score.coverage}
+            for model, score in scores.items()
+        ],
+        "differences": [
+            {"model": network, "less": other, **plain(figures)}
+            for network, by_other in differences.items()
+            for other, figures in by_other.items()
+        ],
+    }

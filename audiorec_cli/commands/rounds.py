@@ -1,0 +1,208 @@
+"""What `evaluate` evaluates: a trained network, or networks trained anew for each fold."""
+
+import contextlib
+import hashlib
+import json
+import re
+import shlex
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.commands.predict import write_predictions
+from audiorec_cli.commands.train import Match, train
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.records import Factors, Mels, Predictions
+
+FOLDS_OWN = ("mels", "factors", "out", "resume", "device")  # options that a fold sets itself
+
+
+@dataclass(frozen=True)
+class Round:
+    """One set of test tracks, the factors that were learned from and the networks' predictions.
+
+    ceiling : factors fitted to all plays, those of the test tracks too
+    split : part → track_ids; by_artist : the log's items are artists
+    predictions : name of the network → Predictions
+    """
+
+    library: Mels
+    factors: Factors
+    ceiling: Factors
+    split: dict[str, list[str]]
+    by_artist: bool
+    predictions: dict[str, Predictions]
+
+
+def round_of_network(library, factors, trained, predictions):
+    """The round of a trained network, tested on the tracks that its training left out."""
+    by_artist = trained.settings.get("match") == "artist"
+    networks = {"network": predictions}
+    return Round(library, factors, _fitted_to_all(factors), trained.split, by_artist, networks)
+
+
+def matches_of(one):
+    """Which track of the round's library is which item of its log."""
+    from audiorec_cli import matching
+
+    return matching.match(one.library.tracks, one.factors.log.tracks, by_artist=one.by_artist)
+
+
+def matched_part(one, matches, part):
+    """Tracks of a part of the round's split that the log knows: rows of the library and the log."""
+    wanted = set(one.split[part])
+    ids = one.library.tracks.track_id
+    chosen = np.array([ids[row] in wanted for row in matches.library_rows], dtype=bool)
+    return matches.library_rows[chosen], matches.log_rows[chosen]
+
+
+def factors_by_id(factors, tracks, rows):
+    """Unit-norm factors (k, n_factors) and norm (k,) of another log's tracks, zero where unknown.
+
+    tracks : LoggedTracks; rows : (k,) of them
+    """
+    row_of = {track_id: row for row, track_id in enumerate(factors.log.tracks.track_id)}
+    unit = np.zeros((len(rows), factors.track_factors.shape[1]), dtype=np.float32)
+    norm = np.zeros(len(rows), dtype=np.float32)
+    for place, row in enumerate(rows):
+        there = row_of.get(tracks.track_id[row])
+        if there is not None:
+            unit[place], norm[place] = factors.track_factors[there], factors.norm[there]
+    return unit, norm
+
+
+def _fitted_to_all(factors):
+    from audiorec_cli.listening.factorization import fit_again
+
+    if not factors.is_held_out.any():
+        return factors
+    console.note("fitting factors to all plays, for the ceiling")
+    return fit_again(factors)
+
+
+def recipe_of(options):
+    """The arguments of `train` in a text of its options. Wrong options are wrong usage."""
+    app = typer.Typer()
+    app.command()(train)
+    context = typer.main.get_command(app).make_context("audiorec train", shlex.split(options))
+    arguments = dict(context.params)
+    for name in FOLDS_OWN:
+        given = context.get_parameter_source(name).name == "COMMANDLINE"
+        if given:
+            raise AudiorecError(f'--train "{options}": evaluate itself sets --{name}: leave it out')
+        del arguments[name]
+    return arguments
+
+
+class Folds:
+    """Cross-validation over artists: factors, networks and predictions made anew for each fold.
+
+    mels_path : of the library; factors : what is fitted anew, to its own log
+    recipes : name → arguments of `train`
+    protocol : "strict" holds the tracks of a fold out of the fit as well, "paper" does not
+    folder : where each fold's files are kept, and taken from where they are there already
+    """
+
+    def __init__(self, mels_path, factors, recipes, protocol, *, seed, device, folder):
+        from audiorec_cli import files, matching
+
+        self._mels_path, self._factors, self._recipes = mels_path, factors, recipes
+        self._protocol, self._seed, self._device = protocol, seed, device
+        self._library = files.load_mels(mels_path)
+        self._by_artist = factors.params.get("items") == "artists"
+        self._matches = matching.match(
+            self._library.tracks, factors.log.tracks, by_artist=self._by_artist
+        )
+        self._folder = folder
+
+    def rounds(self, n_folds):
+        """Yield the Round of each fold. Raises AudiorecError when there are too few artists."""
+        from audiorec_cli.commands.joining import groups_of_matches
+        from audiorec_cli.convnet.splitting import folds_by_group
+
+        groups = groups_of_matches(self._library.tracks, self._factors.log.tracks, self._matches)
+        try:
+            folds = folds_by_group(groups, n_folds, seed=self._seed)
+        except ValueError as error:
+            raise AudiorecError(f"{error}: ask for fewer with --folds") from error
+        ceiling, folder = _fitted_to_all(self._factors), self._folder / self._digest(n_folds)
+        for number, rows in enumerate(folds, start=1):
+            console.note(f"fold {number} of {n_folds}: {len(rows)} tracks to test on")
+            place = folder / f"fold-{number}"
+            place.mkdir(parents=True, exist_ok=True)
+            factors = self._fitted(rows, place / "factors.h5")
+            split, predictions = self._trained(place)
+            yield Round(self._library, factors, ceiling, split, self._by_artist, predictions)
+
+    def _digest(self, n_folds):
+        """A name for files made from these inputs, so that others are never taken for them."""
+        tracks, log = self._library.tracks, self._factors.log
+        digest = hashlib.blake2b(json.dumps([tracks.track_id, self._seed]).encode(), digest_size=8)
+        for array in (tracks.size, tracks.mtime_ns, self._factors.track_factors, log.plays.data):
+            digest.update(np.ascontiguousarray(array))
+        return f"{n_folds}-folds-{self._protocol}-{digest.hexdigest()}"
+
+    def _fitted(self, rows, path):
+        from audiorec_cli import files
+        from audiorec_cli.listening.factorization import fit_again
+
+        if path.exists():
+            return files.load_factors(path)
+        is_test = np.zeros(len(self._factors.log.tracks), dtype=bool)
+        is_test[self._matches.log_rows[rows]] = True
+        if self._protocol == "strict":
+            factors = fit_again(self._factors, is_test)
+        else:
+            factors = replace(self._factors, is_test=is_test)
+        files.save_factors(path, factors)
+        return factors
+
+    def _trained(self, place):
+        """The split of this fold, and what each recipe predicts."""
+        from audiorec_cli import files
+
+        predictions, split = {}, None
+        for name, arguments in self._recipes.items():
+            path = place / f"{_file_name(name)}.h5"
+            predicted = path.with_suffix(".predictions.h5")
+            if not path.exists():
+                self._train(arguments, place / "factors.h5", path)
+            if not predicted.exists():
+                write_predictions(
+                    mels=self._mels_path, checkpoint=path, out=predicted, device=self._device
+                )
+            split = split or files.load_checkpoint(path).split
+            predictions[name] = files.load_predictions(predicted)
+        return split, predictions
+
+    def _train(self, arguments, factors, path):
+        # a training that was stopped goes on under its own name
+        unfinished = path.with_suffix(".unfinished.h5")
+        match = Match.artist if self._by_artist else arguments["match"]
+        train(
+            **{**arguments, "match": match},
+            mels=self._mels_path,
+            factors=factors,
+            out=unfinished,
+            resume=unfinished.exists(),
+            device=self._device,
+        )
+        unfinished.rename(path)
+
+
+def _file_name(recipe):
+    return re.sub(r"[^A-Za-z0-9.]+", "-", recipe).strip("-")
+
+
+@contextlib.contextmanager
+def kept_or_temporary(folder):
+    """The folder for the files of the folds: the one named, or one that goes away at the end."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="audiorec-") as temporary:
+        yield Path(temporary)

@@ -1,0 +1,199 @@
+"""audiorec evaluate: it tells a good model from a bad one, honestly, fold by fold."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+from torch.utils.data import DataLoader
+
+from audiorec_cli import files
+from audiorec_cli.commands import rounds
+from audiorec_cli.convnet import loading, presets
+from audiorec_cli.listening.factorization import AlsSettings, fit_factors
+from audiorec_cli.records import LoggedTracks, Plays
+
+N = 48  # tracks
+TRAIN = "--epochs 12 --batch-size 4 --lr 0.001"
+FOLDS = ("evaluate", "--folds", 2, "--device", "cpu", "--json")
+
+
+@pytest.fixture
+def library(here, mels_file, monkeypatch):
+    """Tracks that are low or high, listeners who like the one or the other, and small networks."""
+    rng = np.random.default_rng(0)
+    mels = rng.random((N, 128, 599)) * 4
+    kind = np.arange(N) // 2 % 2
+    for track in range(N):
+        mels[track, 64 * kind[track] : 64 * kind[track] + 64] += 1
+    mels_file("mels.h5", mels=mels)
+    plays = (rng.random((60, N)) < 0.4) * (np.arange(60)[:, None] % 2 == kind)
+    write_factors(plays)
+    for name, preset in presets.PRESETS.items():
+        network = replace(
+            preset.network, conv_channels=(32, 32), conv_pools=(4, 2), dense_units=(64,)
+        )
+        monkeypatch.setitem(presets.PRESETS, name, replace(preset, network=network))
+
+    def in_process(excerpts, *, batch_size, sampler, generator, **_):
+        return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)
+
+    monkeypatch.setattr(loading, "DataLoader", in_process)
+    return plays
+
+
+def write_factors(plays, held_out=None):
+    listeners = np.count_nonzero(plays, axis=0)
+    artists = [f"artist {i // 2}" for i in range(N)]
+    tracks = LoggedTracks(
+        [f"folder/{i}" for i in range(N)], [""] * N, artists, [""] * N, [""] * N,
+        plays.sum(axis=0).astype(float), listeners,
+    )  # fmt: skip
+    log = Plays([f"u{u}" for u in range(60)], tracks, csr_matrix(plays.astype(np.float32)))
+    settings = AlsSettings(n_factors=4)
+    files.save_factors("factors.h5", fit_factors(log, settings, held_out=held_out))
+
+
+def trained(audiorec):
+    assert audiorec("train", *TRAIN.split(), "--device", "cpu")[0] == 0
+    assert audiorec("predict", "--device", "cpu")[0] == 0
+
+
+def told(out):
+    """AUC by model, and the mean differences in AUC by the two models' names."""
+    result = json.loads(out)
+    auc = {row["model"]: row["auc"]["mean"] for row in result["models"]}
+    differences = {(d["model"], d["less"]): d["auc"] for d in result["differences"]}
+    return result, auc, differences
+
+
+def test_a_trained_network_stands_between_chance_and_the_ceiling(library, audiorec):
+    trained(audiorec)
+    status, out, err = audiorec("evaluate", "--json")
+    assert status == 0, err
+    result, auc, differences = told(out)
+    assert result["protocol"] == "paper"
+    assert set(auc) == {
+        "network", "random", "popularity (oracle)", "factors, unit norm (ceiling)",
+        "factors, raw (ceiling)", "mean factor", "ridge on mel statistics",
+        "linear on MFCC words", "MLP on MFCC words",
+    }  # fmt: skip
+    assert auc["network"] > 0.8
+    assert auc["ridge on mel statistics"] > 0.8
+    assert auc["factors, unit norm (ceiling)"] > 0.9
+    assert auc["mean factor"] == 0.5
+    gain = differences["network", "mean factor"]
+    assert gain["mean"] == pytest.approx(auc["network"] - 0.5)
+    assert gain["low"] > 0
+    assert ("network", "random") in differences
+
+
+def test_the_table_says_which_protocol(library, audiorec):
+    trained(audiorec)
+    status, out, _ = audiorec("evaluate", "--no-baselines", "--protocol", "paper")
+    header, *rows = out.splitlines()
+    assert status == 0
+    assert header.split("\t")[:2] == ["model (paper)", "AUC"]
+    assert rows[0].startswith("network\t0.")
+    assert "ridge" not in out
+    assert any(row.startswith("network − random\t") for row in rows)
+
+
+def test_strict_wants_tracks_that_no_factor_has_seen(library, audiorec):
+    trained(audiorec)
+    status, out, err = audiorec("evaluate", "--protocol", "strict", "--no-baselines")
+    assert (status, out) == (1, "")
+    assert "factors.h5: user factors saw the test tracks" in err
+    write_factors(library, held_out=np.arange(N) % 6 < 2)
+    trained(audiorec)
+    status, out, err = audiorec("evaluate", "--no-baselines", "--json")
+    result, auc, _ = told(out)
+    assert result["protocol"] == "strict"
+    assert auc["network"] > 0.8
+    assert auc["factors, unit norm (ceiling)"] > 0.85
+    assert audiorec("evaluate", "--protocol", "paper")[0] == 1
+
+
+def test_min_listeners_leaves_out_what_is_hardly_known(library, audiorec):
+    trained(audiorec)
+    assert audiorec("evaluate", "--no-baselines", "--min-listeners", 1)[0] == 0
+    status, _, err = audiorec("evaluate", "--no-baselines", "--min-listeners", 60)
+    assert status == 1
+    assert "0 test tracks have 60 listeners or more" in err
+
+
+def test_predictions_of_another_network_are_refused(library, audiorec):
+    trained(audiorec)
+    assert audiorec("train", *TRAIN.split(), "--seed", 1, "--device", "cpu")[0] == 0
+    status, _, err = audiorec("evaluate")
+    assert status == 1
+    assert "predictions.h5 was not made from model.h5 as it is now" in err
+
+
+def test_folds_test_every_track_once_and_hold_it_out(library, audiorec, monkeypatch):
+    seen = []
+    fitted = rounds.Folds._fitted
+
+    def spied(self, *arguments):
+        seen.append(fitted(self, *arguments))
+        return seen[-1]
+
+    monkeypatch.setattr(rounds.Folds, "_fitted", spied)
+    status, out, err = audiorec(*FOLDS, "--train", TRAIN)
+    assert status == 0, err
+    result, auc, _ = told(out)
+    assert result["protocol"] == "strict"
+    assert auc[TRAIN] > 0.8 > auc["random"]
+    held_out = np.array([factors.is_held_out for factors in seen])
+    assert (held_out.sum(axis=0) == 1).all()
+    status, out, _ = audiorec(*FOLDS, "--train", TRAIN, "--protocol", "paper", "--no-baselines")
+    assert status == 0
+    assert not any(factors.is_held_out.any() for factors in seen[2:])
+    assert [factors.is_test.sum() for factors in seen[2:]] == [N // 2, N // 2]
+
+
+def test_recipes_are_compared_and_surer_halves_shown(library, audiorec):
+    two = ("--train", TRAIN, "--train", f"{TRAIN} --predict-variance")
+    status, out, err = audiorec(*FOLDS, *two, "--no-baselines")
+    assert status == 0, err
+    _, auc, differences = told(out)
+    sure = f"{TRAIN} --predict-variance"
+    assert {sure, f"{sure} (surer half)", f"{sure} (less sure half)"} <= set(auc)
+    assert (sure, TRAIN) in differences
+
+
+def test_kept_folds_are_not_trained_again(library, here, audiorec):
+    kept = (*FOLDS, "--train", TRAIN, "--keep", "kept", "--no-baselines")
+    status, first, _ = audiorec(*kept)
+    assert status == 0
+    (model,) = here.glob("kept/*/fold-1/epochs-12-batch-size-4-lr-0.001.h5")
+    before = model.stat().st_mtime_ns
+    status, again, err = audiorec(*kept)
+    assert (status, again) == (0, first)
+    assert "train:" not in err
+    assert model.stat().st_mtime_ns == before
+    write_factors(library[::-1])
+    assert audiorec(*kept)[1] != first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--train", "--epochs 1"), "--train and --keep go with --folds"),
+        (("--folds", 2, "--train", "--out x.h5"), "evaluate itself sets --out: leave it out"),
+        (("--folds", 99), "48 groups cannot be dealt into 99 folds: ask for fewer with --folds"),
+        (("--folds", 2, "--checkpoint", "m.h5"), "--folds trains networks of its own"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(library, audiorec, arguments, message):
+    status, out, err = audiorec("evaluate", *arguments)
+    assert (status, out) == (1, "")
+    assert message in err.splitlines()[-1]
+
+
+def test_wrong_options_of_training_are_wrong_usage(library, audiorec):
+    status, _, err = audiorec("evaluate", "--folds", 2, "--train", "--epocks 3")
+    assert status == 2
+    assert "No such option" in err
+    assert "audiorec train" in err
