@@ -2,6 +2,7 @@
 
 import functools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,37 @@ def test_the_second_at_which_it_fires(network, planted, layer, filter_):
     seconds = second_of_frame(network.settings, layer, top.frames[filter_], **grid)
     for track, second in zip((8, 5), seconds, strict=False):
         assert second == pytest.approx(SECONDS_AT[track] + 0.25, abs=0.5)
+
+
+@pytest.fixture
+def windowed(network):
+    """The same network over windows of 64 frames; its first dense unit adds up a filter."""
+    settings = replace(network.settings, window_frames=64)
+    other = Network(settings, mel_mean=torch.zeros(128), mel_deviation=torch.ones(128))
+    for name, parameter in other.named_parameters():
+        parameter.data.zero_()
+        if name.startswith("convs"):
+            parameter.data.copy_(dict(network.named_parameters())[name])
+    n_frames = settings.n_frames(64)
+    other.dense[0].weight.data[0, n_frames : 2 * n_frames] = 1  # filter 1 at any time
+    other.dense[1].weight.data[3, 0] = 1
+    return other.eval()
+
+
+@pytest.mark.parametrize(("layer", "filter_", "within"), [
+    ("conv1", 2, 0.5), ("conv2", 1, 1.5), ("dense1", 0, 2.0), ("dense2", 3, 2.0),
+])  # fmt: skip
+def test_the_second_at_which_a_network_with_windows_fires(
+    windowed, planted, layer, filter_, within
+):
+    top = rank(windowed, planted, layer=layer, by="max")
+    assert top.excerpts[filter_, :2].tolist() == [8, 5]
+    grid = {n: getattr(SETTINGS, n) for n in ("hop_length", "n_fft", "sample_rate")}
+    seconds = second_of_frame(windowed.settings, layer, top.frames[filter_], **grid)
+    for track, second in zip((8, 5), seconds, strict=False):
+        assert second == pytest.approx(SECONDS_AT[track] + 0.25, abs=within)
+    by_mean = rank(windowed, planted, layer=layer, by="mean")
+    assert by_mean.excerpts[filter_, 0] == LONG
 
 
 def test_the_second_of_a_click_in_sound(network):

@@ -208,3 +208,23 @@ def test_a_playlist_says_where_to_start():
         "#EXTM3U\n#EXTENC:UTF-8\n#PLAYLIST:a b\n#EXTINF:62,A - B\n"
         "#EXTVLCOPT:start-time=12.3\n/a/b.mp3\n"
     )
+
+
+def test_confidence_is_shown_where_the_network_predicts_deviations(
+    here, audiorec, predictions_file
+):
+    from dataclasses import replace
+
+    from audiorec_cli import files
+
+    predictions = files.load_predictions(predictions_file("p.h5", COMPASS))
+    assert "confidence" not in audiorec("similar", "title 3")[1]
+    deviation = np.full((12, 2), 0.01, np.float32)
+    deviation[2] = 1
+    files.save_predictions("p.h5", replace(predictions, deviation=deviation))
+    _, out, _ = audiorec("similar", "title 3", "-k", 3, "--json")
+    confidence = {row["title"]: row["confidence"] for row in json.loads(out)}
+    assert confidence["title 2"] == pytest.approx(1 / 3)
+    assert confidence["title 3"] == pytest.approx(1, abs=1e-3)
+    _, out, _ = audiorec("similar", "title 3", "-k", 3)
+    assert out.splitlines()[0].split("\t")[:4] == ["rank", "score", "confidence", "artist"]

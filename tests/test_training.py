@@ -12,9 +12,10 @@ from audiorec_cli.convnet.loading import (
     Loader,
     closing_loaders,
     mel_statistics,
+    stretched,
 )
 from audiorec_cli.convnet.network import Network, NetworkSettings
-from audiorec_cli.convnet.splitting import groups_of, split_by_group
+from audiorec_cli.convnet.splitting import groups_of, split_around, split_by_group
 from audiorec_cli.convnet.training import Trainer, TrainingSettings
 
 STANDARD = {"mel_mean": torch.zeros(128), "mel_deviation": torch.ones(128)}
@@ -133,3 +134,101 @@ def test_a_bin_that_never_changes_is_not_divided_by_zero(tmp_path, mels_file):
     path = mels_file(tmp_path / "silent.h5", mels=np.zeros((2, 128, 599)))
     _, deviation = mel_statistics(functools.partial(files.MelsReader, path), [0, 1])
     assert (deviation == 1).all()
+
+
+CLICKS = np.arange(0, 600, 40)
+
+
+@pytest.fixture
+def clicks(tmp_path, mels_file):
+    """A mels file whose only excerpt clicks every 40 frames."""
+    mels = np.zeros((1, 128, 599))
+    mels[:, :, CLICKS[CLICKS < 599]] = 1
+    return functools.partial(files.MelsReader, mels_file(tmp_path / "clicks.h5", mels=mels))
+
+
+def period(mel):
+    """Frames between two clicks, from where each lies on average."""
+    loud = np.asarray(mel[0], dtype=float)
+    at = np.flatnonzero(loud)
+    groups = np.split(at, np.flatnonzero(np.diff(at) > 5) + 1)
+    centres = [np.average(group, weights=loud[group]) for group in groups][1:-1]
+    return np.diff(centres).mean()
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
+def test_clicks_come_slower_by_the_factor_of_the_stretch(clicks, factor):
+    with clicks() as reader:
+        mel = reader.read(0)
+    assert period(stretched(mel, factor, start=3.3, n_frames=450)) == pytest.approx(
+        40 * factor, rel=0.02
+    )
+    whole = stretched(mel, 1.0, start=0, n_frames=599)
+    np.testing.assert_array_equal(whole, mel)
+    assert whole.dtype == mel.dtype
+
+
+def test_stretches_reach_either_end_of_their_range_and_depend_on_the_seed_alone(clicks):
+    options = {"crop_frames": int(599 / 1.25), "stretch": 0.25}
+    excerpts = Excerpts(clicks, [0], **options)
+    crops = [excerpts[epoch, 0][0] for epoch in range(80)]
+    assert all(crop.shape == (128, 479) and torch.isfinite(crop).all() for crop in crops)
+    periods = [period(crop) for crop in crops]
+    assert 40 / 1.25 * 0.98 <= min(periods) < 34
+    assert 48 < max(periods) <= 40 * 1.25 * 1.02
+    assert np.mean(np.log(np.array(periods) / 40)) == pytest.approx(0, abs=0.06)
+    assert torch.equal(Excerpts(clicks, [0], **options)[7, 0][0], crops[7])
+    assert not torch.equal(Excerpts(clicks, [0], seed=1, **options)[7, 0][0], crops[7])
+
+
+def test_the_learning_rate_steps_by_updates_where_they_count():
+    torch.manual_seed(0)
+    batch = torch.rand(2, 128, 30), torch.rand(2, 3)
+
+    class ThreeBatches:
+        excerpts = range(6)
+
+        def __len__(self):
+            return 3
+
+        def epoch(self, epoch):
+            yield from [batch] * 3
+
+    settings = TrainingSettings(updates=8, batch_size=2, learning_rate=0.1, steps=(0.5, 0.9))
+    small = {"conv_channels": (4,), "conv_pools": (4,), "dense_units": (4,), "n_factors": 3}
+    network = Network(NetworkSettings(**small), **STANDARD)
+    trainer = Trainer(network, settings, train=ThreeBatches(), validation=ThreeBatches())
+    assert settings.n_epochs(6) == 3
+    assert settings.n_seen(6) == 16
+    seen, rates = [], []
+
+    def on_batch(n, loss):
+        seen.append(n)
+        rates.append(trainer._optimizer.param_groups[0]["lr"])
+
+    for _ in range(3):
+        trainer.run_epoch(on_batch=on_batch)
+    assert seen == [2] * 8
+    assert rates == pytest.approx([0.1] * 4 + [0.01] * 4)
+    assert trainer.history["learning_rate"] == pytest.approx([0.1, 0.01, 0.01])
+    assert len(trainer.history["validation_loss"]) == 3
+
+
+def test_a_last_update_at_the_end_of_an_epoch_begins_no_other():
+    settings = TrainingSettings(updates=6, batch_size=4)
+    assert settings.n_epochs(10) == 2
+    assert settings.n_seen(10) == 20
+
+
+def test_tracks_to_be_tested_are_and_their_groups_are_left_out():
+    groups = [f"artist {i // 4}" for i in range(40)]
+    is_test = np.zeros(40, bool)
+    is_test[[0, 1, 39]] = True
+    split = split_around(is_test, groups, validation=0.25, seed=0)
+    assert split["test"].tolist() == [0, 1, 39]
+    seen = np.concatenate([split["train"], split["validation"]])
+    assert sorted(seen) == list(range(4, 36))
+    assert len(split["validation"]) == 8
+    assert not {groups[i] for i in split["train"]} & {groups[i] for i in split["validation"]}
+    with pytest.raises(ValueError, match="1 groups"):
+        split_around(is_test, ["a"] * 3 + ["b"] * 36 + ["c"], validation=0.1, seed=0)

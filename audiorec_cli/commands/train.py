@@ -128,7 +128,10 @@ UpdateSize = Annotated[
     _optimiser("--batch-size", min=1, max=65536, help="Excerpts an update.", show_default="16"),
 ]
 LearningRate = Annotated[
-    float | None, _optimiser(min=1e-9, help="Learning rate at the start.", show_default="0.0125")
+    float | None,
+    _optimiser(
+        min=1e-9, help="Learning rate at the start.", show_default="the preset's: 0.0125, or 0.005"
+    ),
 ]
 MixedPrecision = Annotated[
     bool, _optimiser("--mixed-precision", help="Run the network in bfloat16.")

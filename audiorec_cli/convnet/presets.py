@@ -27,7 +27,7 @@ PRESETS = {
     "spotify2014": Preset(NetworkSettings(), TrainingSettings()),
     "nips2013": Preset(
         NetworkSettings(conv_channels=(256, 256), conv_pools=(4, 2), dense_units=(2048,)),
-        TrainingSettings(),
+        TrainingSettings(learning_rate=0.005),
         window_s=3.0,
     ),
 }
