@@ -81,7 +81,9 @@ PresetOption = Annotated[
 ]
 Layers = Annotated[
     int | None,
-    _variation(min=1, max=100, help="Convolutions.", show_default="the preset's: 4, or 2"),
+    _variation(
+        min=1, max=100, help="Number of convolutions.", show_default="the preset's: 4, or 2"
+    ),
 ]
 ActivationOption = Annotated[Activation, _variation(help="Of convolutions and dense layers.")]
 PoolingOption = Annotated[
@@ -99,7 +101,7 @@ Stretch = Annotated[
 ]
 Bypass = Annotated[
     bool,
-    _variation("--bypass", help="Give the dense layers statistics of every convolution."),
+    _variation("--bypass", help="Give the dense layers statistics of the earlier convolutions."),
 ]
 PredictVariance = Annotated[
     bool,
