@@ -41,7 +41,7 @@ def test_commands_in_the_documents_exist_with_their_options(page):
             continue
         assert name in commands, name
         known = {opt for p in commands[name].params for opt in (*p.opts, "--help")}
-        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.split("#")[0]):
+        for option in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", rest.split("#")[0]):
             assert option in known, f"{name} {option}"
 
 
@@ -60,3 +60,10 @@ def test_the_page_of_the_files_is_complete(kind):
         (name, ", ".join(map(str, field.shape)), field.dtype)
         for name, field in SCHEMA[kind].items()
     ]
+
+
+def test_tests_that_the_documents_name_are_there():
+    written = "".join(path.read_text() for path in (ROOT / "tests").glob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", "".join(page.read_text() for page in PAGES))
+    assert named
+    assert [name for name in named if f"def {name}(" not in written] == []
