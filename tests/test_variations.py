@@ -195,6 +195,16 @@ def test_the_weighted_error_needs_factors_that_know_a_confidence(library, audior
     assert "factors are of another model: make them with 'audiorec factorize" in err
 
 
+def test_the_weighted_error_takes_the_confidence_of_the_fit(library, audiorec):
+    factors = files.load_factors("factors.h5")
+    linear = replace(factors, params={"model": "als", "alpha": 2.0, "confidence": "linear"})
+    files.save_factors("linear.h5", linear)
+    for name in ("factors", "linear"):
+        options = ("--objective", "wpe", "--epochs", 2, "--factors", f"{name}.h5")
+        assert audiorec("train", *SHORT, *options, "--out", f"{name}.model.h5")[0] == 0
+    assert not are_same("factors.model.h5", "linear.model.h5")
+
+
 def test_updates_stop_where_they_should_and_are_shown(library, audiorec):
     status, _, err = audiorec("train", *SHORT, "--updates", 4)
     assert status == 0

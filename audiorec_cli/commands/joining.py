@@ -91,12 +91,11 @@ def objective_of(settings, factors, examples):
 
 def _confidences(factors):
     """The confidence that the fit put in each play, tracks × users."""
-    from audiorec_cli.listening.factorization import AlsSettings, confidence
+    from audiorec_cli.listening.factorization import confidence, settings_of
 
     if factors.params.get("model") != "als":
         raise AudiorecError(
             "--objective wpe weighs plays as weighted matrix factorization does, and these factors "
             "are of another model: make them with 'audiorec factorize LOG', or use --objective mse"
         )
-    known = {name: factors.params[name] for name in ("alpha", "epsilon") if name in factors.params}
-    return confidence(factors.log.plays, AlsSettings(**known)).T.tocsr()
+    return confidence(factors.log.plays, settings_of(factors.params)).T.tocsr()
