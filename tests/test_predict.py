@@ -1,7 +1,9 @@
 """audiorec predict: factors of a track, and how sure of them the network is."""
 
+import json
 from dataclasses import asdict
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -59,3 +61,18 @@ def test_a_network_without_variances_writes_no_deviations(two_excerpts, audiorec
     checkpoint_file("model.h5")
     assert audiorec("predict", "--device", "cpu")[0] == 0
     assert files.load_predictions("predictions.h5").deviation is None
+
+
+def test_spectrograms_of_other_windows_are_refused(here, audiorec, mels_file, factors_file):
+    mels_file("mels.h5", 12)
+    factors_file("factors.h5", 12)
+    assert audiorec("train", "--epochs", 1, "--lr", 1e-3, "--device", "cpu")[0] == 0
+    assert audiorec("predict", "--device", "cpu")[0] == 0
+    with h5py.File("mels.h5", "r+") as file:
+        settings = {**json.loads(file.attrs["params"]), "hop_length": 512}
+        file.attrs["params"] = json.dumps(settings)
+    for command in ("predict", "top-activations"):
+        status, out, err = audiorec(command, "--device", "cpu")
+        assert (status, out) == (1, "")
+        assert "mels.h5 has spectrograms of hop_length 512" in err.splitlines()[-1]
+        assert "trained on 1102" in err.splitlines()[-1]
