@@ -32,7 +32,7 @@ COLUMNS = {
 }
 COMPARED = ("auc", "map", "ndcg", "recall")
 NETWORK = "network"
-HALVES = (" (surer half)", " (less sure half)")  # of the candidates, by predicted deviation
+HALVES = (" (surer half)", " (less sure half)")  # of the candidates, by confidence
 FEWEST_TRACKS = 10  # that baselines are fitted to
 
 
@@ -151,10 +151,8 @@ def _given_round(mels_path, factors, checkpoint, predictions):
 
 def _checked_protocol(protocol, one, factors_path):
     """The protocol that the factors allow. AudiorecError where another was asked for."""
-    tested = set(one.split["test"])
-    matches = rounds.matches_of(one)
-    is_tested = [one.library.tracks.track_id[row] in tested for row in matches.library_rows]
-    unseen = one.factors.is_held_out[matches.log_rows[is_tested]]
+    _, items = one.rows_of("test")
+    unseen = one.factors.is_held_out[items]
     if protocol is Protocol.strict and not unseen.all():
         raise AudiorecError(
             f"{factors_path}: user factors saw the test tracks: for --protocol strict hold them "
@@ -172,8 +170,7 @@ def _enter_round(contest, one, mels_path, *, min_listeners, baselines, seed):
     """Enter the networks, what they must beat and what they cannot pass, into the contest."""
     from audiorec_cli.evaluation.candidates import candidates_of
 
-    matches = rounds.matches_of(one)
-    tracks, items = rounds.matched_part(one, matches, "test")
+    tracks, items = one.rows_of("test")
     candidates = candidates_of(one.factors.log, tracks, items, min_listeners=min_listeners)
     if len(candidates.items) < 2:
         raise AudiorecError(
@@ -183,10 +180,12 @@ def _enter_round(contest, one, mels_path, *, min_listeners, baselines, seed):
     _enter_networks(contest, candidates, one)
     _enter_listening(contest, candidates, one, seed)
     if baselines:
-        _enter_baselines(contest, candidates, one, matches, mels_path, seed)
+        _enter_baselines(contest, candidates, one, mels_path, seed)
 
 
 def _enter_networks(contest, candidates, one):
+    from audiorec_cli.retrieval.neighbors import confidence
+
     for name, predicted in one.predictions.items():
         row_of = {track_id: row for row, track_id in enumerate(predicted.tracks.track_id)}
         ids = [one.library.tracks.track_id[row] for row in candidates.tracks]
@@ -199,8 +198,8 @@ def _enter_networks(contest, candidates, one):
         _enter(contest, name, candidates, one, predicted.predicted_factors[rows])
         if predicted.deviation is None:
             continue
-        deviation = candidates.item_means(predicted.deviation[rows].mean(axis=1))
-        order, half = np.argsort(deviation, kind="stable"), len(deviation) // 2
+        sureness = candidates.item_means(confidence(predicted.deviation[rows]))
+        order, half = np.argsort(-sureness, kind="stable"), len(sureness) // 2
         for part, places in zip(HALVES, (order[:half], order[half:]), strict=True):
             chosen = candidates.take(np.sort(places))
             kept = np.isin(candidates.tracks, chosen.tracks)
@@ -232,7 +231,7 @@ def _enter_listening(contest, candidates, one, seed):
         contest.enter(f"factors, {name} (ceiling)", candidates, scores_of_factors(users, factors))
 
 
-def _enter_baselines(contest, candidates, one, matches, mels_path, seed):
+def _enter_baselines(contest, candidates, one, mels_path, seed):
     from audiorec_cli import files
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
     from audiorec_cli.evaluation.baselines import Learnt, predict_by_baselines
@@ -240,7 +239,7 @@ def _enter_baselines(contest, candidates, one, matches, mels_path, seed):
 
     known = {}
     for part in ("train", "validation"):
-        tracks, items = rounds.matched_part(one, matches, part)
+        tracks, items = one.rows_of(part)
         known[part] = Learnt(tracks, one.factors.track_factors[items])
     if len(known["train"].tracks) < FEWEST_TRACKS:
         raise AudiorecError(

@@ -137,20 +137,12 @@ def factorize(
     from audiorec_cli import files
     from audiorec_cli.listening import logs
 
-    settings = _settings(
-        model,
-        n_factors=factors,
-        confidence=confidence,
-        alpha=alpha,
-        epsilon=epsilon,
-        counts=counts,
-        regularization=regularization,
-        learning_rate=learning_rate,
-        iterations=iterations,
-        proposal=proposal,
-        n_samples=samples,
-        seed=seed,
-    )
+    options = {
+        "n_factors": factors, "confidence": confidence, "alpha": alpha, "epsilon": epsilon,
+        "counts": counts, "regularization": regularization, "learning_rate": learning_rate,
+        "iterations": iterations, "proposal": proposal, "n_samples": samples, "seed": seed,
+    }  # fmt: skip
+    settings = _settings(model, options)
     files.require_writable(out, "factors")
     log_settings = logs.LogSettings(user_column, track_column, plays_column, group_by)
     reading = logs.read_log(log, log_settings)
@@ -163,7 +155,7 @@ def factorize(
     _describe_result(out, reading, fitted)
 
 
-def _settings(model, **options):
+def _settings(model, options):
     """The model's settings from the options given. AudiorecError for those it does not have."""
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:

@@ -7,6 +7,7 @@ import re
 import shlex
 import tempfile
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,27 +38,26 @@ class Round:
     by_artist: bool
     predictions: dict[str, Predictions]
 
+    def rows_of(self, part):
+        """Tracks of a part of the split that the log knows: their rows in the library and in it."""
+        wanted, ids = set(self.split[part]), self.library.tracks.track_id
+        rows = self._matches.library_rows
+        chosen = np.array([ids[row] in wanted for row in rows], dtype=bool)
+        return rows[chosen], self._matches.log_rows[chosen]
+
+    @cached_property
+    def _matches(self):
+        from audiorec_cli import matching
+
+        logged = self.factors.log.tracks
+        return matching.match(self.library.tracks, logged, by_artist=self.by_artist)
+
 
 def round_of_network(library, factors, trained, predictions):
     """The round of a trained network, tested on the tracks that its training left out."""
     by_artist = trained.settings.get("match") == "artist"
     networks = {"network": predictions}
     return Round(library, factors, _fitted_to_all(factors), trained.split, by_artist, networks)
-
-
-def matches_of(one):
-    """Which track of the round's library is which item of its log."""
-    from audiorec_cli import matching
-
-    return matching.match(one.library.tracks, one.factors.log.tracks, by_artist=one.by_artist)
-
-
-def matched_part(one, matches, part):
-    """Tracks of a part of the round's split that the log knows: rows of the library and the log."""
-    wanted = set(one.split[part])
-    ids = one.library.tracks.track_id
-    chosen = np.array([ids[row] in wanted for row in matches.library_rows], dtype=bool)
-    return matches.library_rows[chosen], matches.log_rows[chosen]
 
 
 def factors_by_id(factors, tracks, rows):
@@ -91,8 +91,7 @@ def recipe_of(options):
     context = typer.main.get_command(app).make_context("audiorec train", shlex.split(options))
     arguments = dict(context.params)
     for name in FOLDS_OWN:
-        given = context.get_parameter_source(name).name == "COMMANDLINE"
-        if given:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
             raise AudiorecError(f'--train "{options}": evaluate itself sets --{name}: leave it out')
         del arguments[name]
     return arguments
@@ -195,7 +194,7 @@ class Folds:
 
 
 def _file_name(recipe):
-    return re.sub(r"[^A-Za-z0-9.]+", "-", recipe).strip("-")
+    return re.sub(r"[^A-Za-z0-9.+]+", "-", recipe).strip("-")
 
 
 @contextlib.contextmanager

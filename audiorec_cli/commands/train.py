@@ -160,6 +160,7 @@ def train(
     the epoch with the lowest validation loss are kept. A stopped training goes on with the same
     command and --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
     """
+    from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device
 
     network = {
@@ -174,8 +175,9 @@ def train(
     _check(out, resume, epochs, updates)
     torch_device = pick_device(device.value)
     paths = found("mels", mels), found("factors", factors)
-    settings = _settings(paths[0], preset.value, layers, network, recipe)
-    _train(paths, out, settings, match, torch_device, resume)
+    library = files.load_mels(paths[0])
+    settings = _settings(paths[0], library, preset.value, layers, network, recipe)
+    _train(paths, library, out, settings, match, torch_device, resume)
 
 
 def _check(out, resume, epochs, updates):
@@ -199,13 +201,13 @@ def _objective_name(objective, predict_variance):
     return "likelihood"
 
 
-def _settings(mels_path, preset, n_layers, network, recipe):
+def _settings(mels_path, library, preset, n_layers, network, recipe):
     """NetworkSettings and TrainingSettings for the spectrograms of a mels file."""
     from audiorec_cli import files
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
     from audiorec_cli.convnet.presets import Grid, settings_of
 
-    params = asdict(SpectrogramSettings()) | files.load_mels(mels_path).params
+    params = asdict(SpectrogramSettings()) | library.params
     with files.MelsReader(mels_path) as reader:
         n_mels, n_frames = reader.read(0).shape
     return settings_of(
@@ -217,14 +219,14 @@ def _settings(mels_path, preset, n_layers, network, recipe):
     )
 
 
-def _train(paths, out, settings, match, device, resume):
+def _train(paths, library, out, settings, match, device, resume):
     from audiorec_cli import files
     from audiorec_cli.commands.joining import examples_of, objective_of
     from audiorec_cli.convnet.training import require_support
 
     network, training = settings
     require_support(device, training)
-    library, factors = files.load_mels(paths[0]), files.load_factors(paths[1])
+    factors = files.load_factors(paths[1])
     examples = examples_of(library, factors, training, by_artist=match is Match.artist)
     objective = objective_of(training, factors, examples)
     described = {
