@@ -1,14 +1,16 @@
 """Finding the track that is meant, and what is near it."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from audiorec_cli import files
 from audiorec_cli.output.playlists import Entry, m3u8
 from audiorec_cli.records import Tracks
 from audiorec_cli.retrieval.lookup import find_tracks
-from audiorec_cli.retrieval.neighbors import nearest
+from audiorec_cli.retrieval.neighbors import nearest, usage_coordinates
 
 COMPASS = np.array(
     [[np.cos(a), np.sin(a)] for a in np.deg2rad(np.arange(0, 360, 30))], dtype=np.float32
@@ -33,6 +35,16 @@ def test_compass_directions_rank_by_angle():
     assert set(rows[1:3]) == {1, 11}
     assert set(rows[3:5]) == {2, 10}
     np.testing.assert_allclose(cosines, np.cos(np.deg2rad([0, 30, 30, 60, 60])), atol=1e-6)
+
+
+def test_usage_patterns_have_the_cosines_of_the_whole_matrix():
+    rng = np.random.default_rng(0)
+    tracks, listeners = rng.normal(size=(9, 4)), rng.normal(size=(50, 4)) * [1, 5, 1, 0.1]
+    patterns = tracks @ listeners.T
+    patterns /= np.linalg.norm(patterns, axis=1, keepdims=True)
+    coordinates = usage_coordinates(tracks, listeners)
+    np.testing.assert_allclose(coordinates @ coordinates.T, patterns @ patterns.T, atol=1e-5)
+    assert not usage_coordinates(np.zeros((1, 4)), listeners).any()
 
 
 @pytest.mark.parametrize("k", [1, 11, 12, 99])
@@ -185,8 +197,6 @@ def test_predictions_are_made_where_there_is_only_a_checkpoint(
 
 
 def test_tags_steer_neither_terminal_nor_playlist(here, audiorec, predictions_file):
-    from audiorec_cli import files
-
     predictions = files.load_predictions(predictions_file("p.h5", COMPASS))
     predictions.tracks.title[5] = "evil\x1b[2J\nEXTRA\u202egpj"
     predictions.tracks.path[5] = "new\nline.mp3"
@@ -213,10 +223,6 @@ def test_a_playlist_says_where_to_start():
 def test_confidence_is_shown_where_the_network_predicts_deviations(
     here, audiorec, predictions_file
 ):
-    from dataclasses import replace
-
-    from audiorec_cli import files
-
     predictions = files.load_predictions(predictions_file("p.h5", COMPASS))
     assert "confidence" not in audiorec("similar", "title 3")[1]
     deviation = np.full((12, 2), 0.01, np.float32)
@@ -228,3 +234,48 @@ def test_confidence_is_shown_where_the_network_predicts_deviations(
     assert confidence["title 3"] == pytest.approx(1, abs=1e-3)
     _, out, _ = audiorec("similar", "title 3", "-k", 3)
     assert out.splitlines()[0].split("\t")[:4] == ["rank", "score", "confidence", "artist"]
+
+
+@pytest.fixture
+def listened(here, predictions_file, factors_file):
+    """Predictions to the compass, and listeners of a log who hardly care for east and west."""
+    predictions_file("p.h5", COMPASS)
+    factors = files.load_factors(factors_file("f.h5", factors=COMPASS[::-1].copy()))
+    user_factors = np.array([[0, 1], [0.01, -2]], np.float32)
+    held_out = np.arange(12) == 11
+    files.save_factors(
+        "f.h5",
+        replace(
+            factors,
+            user_factors=user_factors,
+            track_factors=np.where(held_out[:, None], 0, factors.track_factors),
+            norm=np.where(held_out, 0, factors.norm),
+            is_test=held_out,
+        ),
+    )
+
+
+def test_by_usage_what_no_listener_cares_for_counts_nothing(listened, audiorec):
+    _, out, _ = audiorec("similar", "title 1", "-k", 5, "--by", "usage", "--json")
+    rows = json.loads(out)
+    assert {row["title"] for row in rows} == {f"title {i}" for i in range(1, 6)}
+    assert [row["score"] for row in rows] == pytest.approx([1] * 5, abs=1e-3)
+    _, out, _ = audiorec("similar", "title 1", "-k", 5, "--json")
+    assert {row["title"] for row in json.loads(out)} == {f"title {i}" for i in (11, 0, 1, 2, 3)}
+
+
+def test_by_listening_the_factors_of_the_log_are_compared(listened, audiorec):
+    by = ("--by", "listening")
+    _, out, _ = audiorec("similar", "title 10", "-k", 12, *by, "--json")
+    rows = json.loads(out)
+    assert {row["title"] for row in rows[:5]} == {f"title {i}" for i in range(6, 11)}
+    assert len(rows) == 11
+    status, out, err = audiorec("similar", "title 11", *by)
+    assert (status, out) == (1, "")
+    assert "the log has no factors of artist 1 - title 11: use --by factors or usage" in err
+
+
+def test_factors_that_are_not_asked_for_are_one_line(listened, audiorec):
+    status, _, err = audiorec("similar", "title 1", "--factors", "f.h5")
+    assert status == 1
+    assert "--factors goes with --by usage or listening: add it" in err

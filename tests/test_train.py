@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -91,6 +92,33 @@ def test_the_split_is_kept_by_track_id(library, audiorec):
     split = files.load_checkpoint("model.h5").split
     every = [track_id for part in split.values() for track_id in part]
     assert sorted(every) == sorted(f"folder/{i}" for i in range(12))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "n"),
+    [
+        ((), (10, 1, 1)),
+        (("--validation", 5), (6, 5, 1)),
+        (("--test", 0.25), (8, 1, 3)),
+        (("--validation", 3, "--test", 6), (3, 3, 6)),
+    ],
+)
+def test_parts_are_as_large_as_asked_for(library, audiorec, sizes, n):
+    assert audiorec("train", *SHORT, "--epochs", 1, *sizes)[0] == 0
+    split = files.load_checkpoint("model.h5").split
+    assert tuple(len(split[part]) for part in ("train", "validation", "test")) == n
+
+
+def test_parts_that_leave_nothing_to_train_on_are_one_line(library, audiorec):
+    status, _, err = audiorec("train", *SHORT, "--validation", 8, "--test", 4)
+    assert status == 1
+    assert "12 tracks set apart leave none of 12 to train on: ask for fewer" in err
+    factors = files.load_factors("factors.h5")
+    files.save_factors("factors.h5", replace(factors, is_test=np.arange(12) < 3))
+    status, _, err = audiorec("train", *SHORT, "--test", 4)
+    assert status == 1
+    assert "the factors file says which tracks are tested: leave out --test" in err
+    assert not os.path.exists("model.h5")
 
 
 def test_a_loss_that_is_no_number_is_one_line(library, audiorec):

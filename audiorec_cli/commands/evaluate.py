@@ -9,6 +9,7 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands import rounds
+from audiorec_cli.commands.joining import require_same_factors
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     CheckpointFile,
@@ -140,12 +141,7 @@ def _given_round(mels_path, factors, checkpoint, predictions):
             f"{path} was not made from {checkpoint} as it is now: make it again with "
             "'audiorec predict'"
         )
-    n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
-    if n_predicted != n_factors:
-        raise AudiorecError(
-            f"{path} holds {n_predicted} factors a track, and the factors file {n_factors}: name "
-            "the --factors that the network was trained on"
-        )
+    require_same_factors(path, predicted, factors)
     return rounds.round_of_network(library, factors, trained, predicted)
 
 

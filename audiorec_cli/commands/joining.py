@@ -1,5 +1,7 @@
 """What a network learns from: the tracks that both a mels file and a factors file know."""
 
+import numpy as np
+
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 
@@ -16,6 +18,7 @@ def examples_of(library, factors, settings, *, by_artist):
     matches = matching.match(library.tracks, factors.log.tracks, by_artist=by_artist)
     _describe_matches(matches, library.tracks)
     groups = groups_of_matches(library.tracks, factors.log.tracks, matches)
+    _check_sizes(settings, factors.is_test[matches.log_rows])
     try:
         examples = make_examples(library, matches, factors, groups, settings)
     except ValueError as error:
@@ -47,6 +50,22 @@ def groups_of_matches(library, logged, matches):
     if len(set(groups)) == len(groups) > len(set(artists)):
         console.note("too few artists are known to keep them apart: the tracks are split singly")
     return groups
+
+
+def _check_sizes(settings, is_test):
+    """Refuse parts that leave nothing to train on, and a test part where the log marks its own."""
+    from audiorec_cli.convnet.splitting import number_of
+
+    if is_test.any() and settings.test != type(settings)().test:
+        raise AudiorecError("the factors file says which tracks are tested: leave out --test")
+    n = np.count_nonzero(~is_test)
+    sizes = (settings.validation,) if is_test.any() else (settings.validation, settings.test)
+    wanted = sum(number_of(size, n) for size in sizes)
+    if 0 < n <= wanted:
+        raise AudiorecError(
+            f"{wanted:.0f} tracks set apart leave none of {n} to train on: ask for fewer with "
+            "--validation or --test"
+        )
 
 
 def _test_artists(is_test):
@@ -99,3 +118,13 @@ def _confidences(factors):
             "are of another model: make them with 'audiorec factorize LOG', or use --objective mse"
         )
     return confidence(factors.log.plays, settings_of(factors.params)).T.tocsr()
+
+
+def require_same_factors(path, predicted, factors):
+    """Refuse Predictions, of a file at `path`, of another number of factors than Factors have."""
+    n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
+    if n_predicted != n_factors:
+        raise AudiorecError(
+            f"{path} holds {n_predicted} factors a track, and the factors file {n_factors}: name "
+            "the --factors that the network was trained on"
+        )

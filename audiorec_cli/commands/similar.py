@@ -1,18 +1,38 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
 import os
+from enum import StrEnum
 from typing import Annotated
 
 import numpy as np
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.commands.joining import require_same_factors
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import DEFAULT_NAMES, Json, PredictionsFile, found
+from audiorec_cli.options import DEFAULT_NAMES, FactorsFile, Json, PredictionsFile, found
 
 OPPOSITE = 1e-4  # the length of a mean of unit vectors that cancel each other out
 CANDIDATES_SHOWN = 20
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
+
+
+class Likeness(StrEnum):
+    """What of two tracks is compared."""
+
+    factors = "factors"
+    usage = "usage"
+    listening = "listening"
+
+
+LikenessOption = Annotated[
+    Likeness,
+    typer.Option(
+        "--by",
+        help="factors: predicted factors; usage: who would listen, as they predict; listening: "
+        "the same by factors of the log, which new tracks have none of.",
+    ),
+]
 
 
 def similar(
@@ -30,7 +50,9 @@ def similar(
     pick: Annotated[
         int | None, typer.Option(min=1, help="Which of the numbered candidates is meant.")
     ] = None,
+    by: LikenessOption = Likeness.factors,
     predictions: PredictionsFile = None,
+    factors: FactorsFile = None,
     as_json: Json = False,
 ):
     """List the tracks whose predicted factors are nearest to a track's, that track first.
@@ -51,19 +73,50 @@ def similar(
     predicted = files.load_predictions(path)
     _warn_if_outdated(path, predicted)
     asked = list(dict.fromkeys(_row_of(query, predicted.tracks, pick) for query in queries))
-    _print_or_write(_ranked(asked, predicted.predicted_factors, k), predicted, out, as_json)
+    coordinates = _coordinates(by, path, predicted, factors)
+    _print_or_write(_ranked(asked, coordinates, predicted.tracks, k), predicted, out, as_json)
 
 
-def _ranked(asked, factors, k):
+def _coordinates(by, path, predicted, factors_path):
+    """Where the tracks lie, (n, n_factors) of unit norm, or zero where the log does not tell."""
+    from audiorec_cli import files
+    from audiorec_cli.retrieval.neighbors import usage_coordinates
+
+    if by is Likeness.factors:
+        if factors_path is not None:
+            raise AudiorecError("--factors goes with --by usage or listening: add it")
+        return predicted.predicted_factors
+    factors = files.load_factors(found("factors", factors_path))
+    if by is Likeness.listening:
+        return usage_coordinates(_listened(predicted.tracks, factors), factors.user_factors)
+    require_same_factors(path, predicted, factors)
+    return usage_coordinates(predicted.predicted_factors, factors.user_factors)
+
+
+def _listened(tracks, factors):
+    """Factors of the log for the tracks of the library, zero where it has none."""
+    from audiorec_cli import matching
+
+    by_artist = factors.params.get("items") == "artists"
+    matches = matching.match(tracks, factors.log.tracks, by_artist=by_artist)
+    listened = np.zeros((len(tracks), factors.track_factors.shape[1]), dtype=np.float32)
+    listened[matches.library_rows] = factors.track_factors[matches.log_rows]
+    return listened
+
+
+def _ranked(asked, coordinates, tracks, k):
     """The rows asked for and then those nearest to all of them: k pairs of (row, cosine)."""
     from audiorec_cli.retrieval.neighbors import cosines, nearest
 
-    together = factors[asked].mean(axis=0)
+    known = np.flatnonzero(coordinates.any(axis=1))
+    if unknown := [tracks.name(row) for row in asked if row not in known]:
+        raise AudiorecError(f"the log has no factors of {unknown[0]}: use --by factors or usage")
+    together = coordinates[asked].mean(axis=0)
     if np.linalg.norm(together) < OPPOSITE:
         raise AudiorecError("these tracks lie opposite each other: ask for one at a time")
-    rows, scores = nearest(together, factors, k + len(asked))
-    others = [pair for pair in zip(rows, scores, strict=True) if pair[0] not in asked]
-    return [*zip(asked, cosines(together, factors[asked]), strict=True), *others][:k]
+    places, scores = nearest(together, coordinates[known], k + len(asked))
+    others = [pair for pair in zip(known[places], scores, strict=True) if pair[0] not in asked]
+    return [*zip(asked, cosines(together, coordinates[asked]), strict=True), *others][:k]
 
 
 def _found_or_made():

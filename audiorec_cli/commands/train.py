@@ -74,6 +74,20 @@ OutFile = Annotated[Path, typer.Option(help="Checkpoint to write.")]
 MatchOption = Annotated[
     Match, typer.Option(help="artist: every song takes the factors of its artist in the log.")
 ]
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        min=1e-9,
+        help="Tracks to validate on: a share of them, or from 1 on their number.",
+        show_default="0.1",
+    ),
+]
+Test = Annotated[
+    float | None,
+    typer.Option(
+        min=1e-9, help="The same of tracks that training never meets.", show_default="0.1"
+    ),
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
 PresetOption = Annotated[
     PresetName,
@@ -145,8 +159,9 @@ Compile = Annotated[
 
 def train(
     mels: MelsFile = None, factors: FactorsFile = None, out: OutFile = DEFAULT_NAMES["checkpoint"],
-    match: MatchOption = Match.track, seed: Seed = 0, device: DeviceOption = Device.auto,
-    resume: Resume = False, preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
+    match: MatchOption = Match.track, validation: Validation = None, test: Test = None,
+    seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
+    preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
     l2_output: L2Output = False, stretch: Stretch = 0.0, bypass: Bypass = False,
     predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
@@ -155,9 +170,9 @@ def train(
 ):  # fmt: skip
     """Train a network to predict latent factors from spectrograms.
 
-    The tracks that the log knows are split into train (80 %), validation (10 %) and test, whole
-    artists at a time; where the factors file marks test tracks, these are the test. The weights of
-    the epoch with the lowest validation loss are kept. A stopped training goes on with the same
+    The tracks that the log knows are split into train, validation and test, whole artists at a
+    time; where the factors file marks test tracks, these are the test. The weights of the epoch
+    with the lowest validation loss are kept. A stopped training goes on with the same
     command and --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
     """
     from audiorec_cli import files
@@ -170,7 +185,8 @@ def train(
     recipe = {
         "epochs": epochs, "updates": updates, "batch_size": batch_size, "learning_rate": lr,
         "seed": seed, "stretch": stretch, "mixed_precision": mixed_precision, "compile": compile,
-        "objective": _objective_name(objective, predict_variance),
+        "objective": _objective_name(objective, predict_variance), "validation": validation,
+        "test": test,
     }  # fmt: skip
     _check(out, resume, epochs, updates)
     torch_device = pick_device(device.value)

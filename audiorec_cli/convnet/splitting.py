@@ -8,41 +8,47 @@ PARTS = ("train", "validation", "test")
 def split_by_group(groups, *, validation, test, seed):
     """Split tracks so that all of a group fall in the same part.
 
-    groups : one text a track; validation, test : shares of the tracks, 0 to 1
+    groups : one text a track; validation, test : size of the part, as in `number_of`
     Returns {"train": rows, "validation": rows, "test": rows}, each (k,) int64 sorted, none empty. A
     group too large for a small part is left to train on. Raises ValueError for fewer than 3 groups.
     """
-    return _split(np.asarray(groups, dtype=str), (0, validation, test), seed)
+    return _split(np.asarray(groups, dtype=str), (validation, test), seed)
 
 
 def split_around(is_test, groups, *, validation, seed):
     """Split tracks some of which are to be tested: those, and the rest by group.
 
-    is_test : (n,) bool; groups : as in split_by_group; validation : share of the rest
+    is_test : (n,) bool; groups : as in split_by_group; validation : size, of the rest
     Tracks that share a group with a test track are in no part. Returns what split_by_group does.
     Raises ValueError where fewer than 2 groups are left.
     """
     groups = np.asarray(groups, dtype=str)
     rest = np.flatnonzero(~np.isin(groups, groups[is_test]))
-    split = _split(groups[rest], (0, validation), seed)
+    split = _split(groups[rest], (validation,), seed)
     parts = {part: rest[rows] for part, rows in split.items()}
     return {**parts, "test": np.flatnonzero(is_test)}
 
 
-def _split(groups, shares, seed):
-    """Split by group into as many of PARTS as there are shares; the first part gets the rest."""
+def number_of(size, n):
+    """Tracks in a part of n: below 1 the size is a share of them, from 1 on their number."""
+    return size if size >= 1 else size * n
+
+
+def _split(groups, part_sizes, seed):
+    """Split by group into as many of PARTS[1:] as there are sizes; PARTS[0] gets the rest."""
     names, members = np.unique(groups, return_inverse=True)
-    if len(names) < len(shares):
-        raise ValueError(f"{len(names)} groups cannot be split into {len(shares)} parts")
+    n_parts = 1 + len(part_sizes)
+    if len(names) < n_parts:
+        raise ValueError(f"{len(names)} groups cannot be split into {n_parts} parts")
     sizes = np.bincount(members)
     order = np.random.default_rng(seed).permutation(len(names))
     part_of = np.zeros(len(names), dtype=int)
-    for part, share in enumerate(shares[1:], start=1):
+    for part, size in enumerate(part_sizes, start=1):
         free = order[part_of[order] == 0]
-        # a group is left for each part that comes after
-        chosen = _fill(free, sizes, share * len(members))[: len(free) - (len(shares) - part)]
-        part_of[chosen] = part
-    return {PARTS[i]: np.flatnonzero(part_of[members] == i) for i in range(len(shares))}
+        # a group is left for each part that comes after, and to train on
+        filled = _fill(free, sizes, number_of(size, len(members)))
+        part_of[filled[: len(free) - (n_parts - part)]] = part
+    return {PARTS[i]: np.flatnonzero(part_of[members] == i) for i in range(n_parts)}
 
 
 def folds_by_group(groups, n_folds, *, seed):

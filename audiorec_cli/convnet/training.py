@@ -28,7 +28,7 @@ class TrainingSettings:
     learning_rate : for the squared error summed over the factors of a track; it steps down to a
         tenth at each share of the epochs, or updates, in `steps`
     crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
-    validation, test : shares of the matched tracks
+    validation, test : shares of the matched tracks; from 1 on their number
     stretch : as in Excerpts; objective : "mse", "wpe" or "likelihood"
     mixed_precision : run the network in bfloat16; compile : by torch.compile
     """

@@ -25,6 +25,20 @@ def nearest(query, factors, k):
     return rows, scores[rows]
 
 
+def usage_coordinates(track_factors, user_factors):
+    """Tracks on axes where cosines are those of usage patterns: what is predicted of all listeners.
+
+    track_factors : (n, n_factors), user_factors : (n_users, n_factors), real
+    A usage pattern is X·y for the user factors X [B]. Its cosines depend on XᵀX alone, so no
+    tracks × users matrix is made. Returns (n, n_factors) float32, unit norm, or zero where y is.
+    """
+    user_factors = np.asarray(user_factors, dtype=np.float64)
+    squares, axes = np.linalg.eigh(user_factors.T @ user_factors)
+    coordinates = track_factors @ (axes * np.sqrt(np.maximum(squares, 0)))
+    length = np.linalg.norm(coordinates, axis=1, keepdims=True)
+    return (coordinates / np.where(length > 0, length, 1)).astype(np.float32)
+
+
 def confidence(deviation):
     """How sure a prediction of unit norm is: its share of the squared length to be expected.
 
