@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
@@ -151,6 +152,30 @@ def test_folds_test_every_track_once_and_hold_it_out(library, audiorec, monkeypa
     assert status == 0
     assert not any(factors.is_held_out.any() for factors in seen[2:])
     assert [factors.is_test.sum() for factors in seen[2:]] == [N // 2, N // 2]
+
+
+def test_where_the_log_lists_artists_folds_rank_them_by_all_their_songs(library, audiorec):
+    artists = [f"artist {i}" for i in range(N // 2)]
+    with h5py.File("mels.h5", "r+") as file:
+        file["tracks/artist"][:] = np.repeat(artists, 2).astype(object)
+    plays = (library[:, ::2] + library[:, 1::2]).astype(np.float32)
+    listeners = np.count_nonzero(plays, axis=0)
+    none = [""] * len(artists)
+    tracks = LoggedTracks(
+        artists, none, artists, none, none, plays.sum(axis=0, dtype=float), listeners
+    )
+    log = Plays([f"u{u}" for u in range(60)], tracks, csr_matrix(plays))
+    factors = fit_factors(log, AlsSettings(n_factors=4))
+    files.save_factors("factors.h5", replace(factors, params=factors.params | {"items": "artists"}))
+    status, out, err = audiorec(*FOLDS, "--train", TRAIN)
+    assert status == 0, err
+    assert "48 of 48 tracks are in the log: 48 by artist" in err
+    _, auc, _ = told(out)
+    assert auc[TRAIN] > 0.8 > auc["random"]
+    assert auc["ridge on mel statistics"] > 0.8
+    # each fold's 12 artists are ranked, so that the 10 of a top are nearly all of them
+    coverage = {row["model"]: row["coverage"] for row in json.loads(out)["models"]}
+    assert coverage["popularity (oracle)"] == pytest.approx(10 / 12)
 
 
 def test_recipes_are_compared_and_surer_halves_shown(library, audiorec):
