@@ -27,8 +27,7 @@ def library(here, mels_file, factors_file):
 
 
 def weights(path):
-    with h5py.File(path) as file:
-        return {name: file[f"latest_weights/{name}"][()] for name in file["latest_weights"]}
+    return files.load_checkpoint(path).latest_weights
 
 
 def assert_same_weights(one, other):

@@ -20,6 +20,7 @@ VARIATIONS = {
     "layers": ("--layers", 3),
     "maxout": ("--activation", "maxout"),
     "stochastic": ("--pooling", "stochastic"),
+    "dropout": ("--dropout", 0),
     "l2-output": ("--l2-output",),
     "stretch": ("--stretch", 0.2),
     "bypass": ("--bypass",),
@@ -65,8 +66,7 @@ def library(here, small, mels_file, factors_file):
 
 
 def weights(path):
-    with h5py.File(path) as file:
-        return {name: file[f"latest_weights/{name}"][()] for name in file["latest_weights"]}
+    return files.load_checkpoint(path).latest_weights
 
 
 def are_same(one, other):

@@ -104,6 +104,15 @@ PoolingOption = Annotated[
     Pooling,
     _variation(help="stochastic: draw a frame by its activation; when predicting, average so."),
 ]
+Dropout = Annotated[
+    float | None,
+    _variation(
+        min=0,
+        max=0.99,
+        help="Share of the input of each dense layer that training leaves out.",
+        show_default="0.5",
+    ),
+]
 L2Output = Annotated[bool, _variation("--l2-output", help="Scale what it predicts to unit norm.")]
 Stretch = Annotated[
     float,
@@ -163,24 +172,25 @@ def train(
     seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
     preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
-    l2_output: L2Output = False, stretch: Stretch = 0.0, bypass: Bypass = False,
-    predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
-    epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
-    lr: LearningRate = None, mixed_precision: MixedPrecision = False, compile: Compile = False,
+    dropout: Dropout = None, l2_output: L2Output = False, stretch: Stretch = 0.0,
+    bypass: Bypass = False, predict_variance: PredictVariance = False,
+    objective: ObjectiveOption = None, epochs: Epochs = None, updates: Updates = None,
+    batch_size: UpdateSize = None, lr: LearningRate = None,
+    mixed_precision: MixedPrecision = False, compile: Compile = False,
 ):  # fmt: skip
     """Train a network to predict latent factors from spectrograms.
 
     The tracks that the log knows are split into train, validation and test, whole artists at a
     time; where the factors file marks test tracks, these are the test. The weights of the epoch
-    with the lowest validation loss are kept. A stopped training goes on with the same
-    command and --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
+    with the lowest validation loss are kept. A stopped training goes on with the same command and
+    --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
     """
     from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device
 
     network = {
         "activation": activation.value, "pooling": pooling.value, "l2_output": l2_output,
-        "bypass": bypass, "predict_variance": predict_variance,
+        "bypass": bypass, "predict_variance": predict_variance, "dropout": dropout,
     }  # fmt: skip
     recipe = {
         "epochs": epochs, "updates": updates, "batch_size": batch_size, "learning_rate": lr,
@@ -230,9 +240,13 @@ def _settings(mels_path, library, preset, n_layers, network, recipe):
         preset,
         Grid(n_frames, params["sample_rate"] / params["hop_length"]),
         n_layers=n_layers,
-        network={"n_mels": n_mels, **network},
-        training={name: value for name, value in recipe.items() if value is not None},
+        network={"n_mels": n_mels, **_given(network)},
+        training=_given(recipe),
     )
+
+
+def _given(settings):
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _train(paths, library, out, settings, match, device, resume):
