@@ -58,9 +58,9 @@ def test_the_tail_and_the_coverage_of_the_top_10():
 
 
 def test_average_precision_is_cut_as_in_the_challenge():
-    hits = np.array([[1, 0, 1, 1, 0, 1]], dtype=bool)
-    assert average_precision(hits, cut=3)[0] == pytest.approx((1 + 2 / 3) / 3)
-    assert average_precision(hits, cut=6)[0] == pytest.approx((1 + 2 / 3 + 3 / 4 + 4 / 6) / 4)
+    ranks = np.array([1, 3, 4, 6])
+    assert average_precision(ranks, cut=3) == pytest.approx((1 + 2 / 3) / 3)
+    assert average_precision(ranks, cut=6) == pytest.approx((1 + 2 / 3 + 3 / 4 + 4 / 6) / 4)
 
 
 @pytest.mark.parametrize("levels", [4, 10**6])

@@ -8,6 +8,7 @@ MAP_CUT = 500  # recommendations a user, as in [B] and the Million Song Dataset 
 NDCG_CUT = 10
 RECALL_CUT = 20
 SCORES_AT_A_TIME = 2**21
+NAMES = ("auc", "map", "ndcg", "recall", "tail")
 
 
 class Figures(NamedTuple):
@@ -34,64 +35,66 @@ def rank_candidates(scores_of, truth, is_tail, *, seed):
     n_users, n_candidates = truth.shape
     ties = np.random.default_rng(seed).permutation(n_candidates)
     truth, is_tail = truth[:, ties].astype(bool), is_tail[ties]
+    truth.eliminate_zeros()
     in_a_top = np.zeros(n_candidates, dtype=bool)
-    blocks, step = [], max(1, SCORES_AT_A_TIME // n_candidates)
+    figures = np.full((n_users, len(NAMES)), np.nan)
+    step = max(1, SCORES_AT_A_TIME // n_candidates)
     for start in range(0, n_users, step):
-        rows = np.arange(start, min(start + step, n_users))
-        scores, relevant = scores_of(rows)[:, ties], truth[rows].toarray()
-        order = np.argsort(-scores, axis=1, kind="stable")
-        hits = np.take_along_axis(relevant, order, axis=1)
-        tops = order[:, :NDCG_CUT]
-        in_a_top[tops] = True
-        blocks.append(
-            {
-                "auc": _auc(scores, relevant),
-                "map": average_precision(hits),
-                "ndcg": _ndcg(hits),
-                "recall": _recall(hits),
-                "tail": is_tail[tops].mean(axis=1),
-            }
-        )
-    of_users = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return Figures(of_users, float(in_a_top.mean()))
+        users = np.arange(start, min(start + step, n_users))
+        for user, scores in zip(users, scores_of(users)[:, ties], strict=True):
+            played = truth.indices[truth.indptr[user] : truth.indptr[user + 1]]
+            ascending = np.sort(scores)
+            top = _top(scores, ascending)
+            in_a_top[top] = True
+            figures[user, -1] = is_tail[top].mean()
+            if len(played):
+                figures[user, :-1] = _figures_of_played(scores, ascending, played)
+    return Figures(dict(zip(NAMES, figures.T, strict=True)), float(in_a_top.mean()))
 
 
-def average_precision(hits, cut=MAP_CUT):
-    """Average precision at a cut: Σ P(k) · hit(k) / min(positives, cut), k up to the cut ([B]).
+def _top(scores, ascending):
+    """The candidates that come first, NDCG_CUT of them; of equal scores the first."""
+    k = min(NDCG_CUT, len(scores))
+    high = np.flatnonzero(scores >= ascending[-k])
+    return high[np.argsort(-scores[high], kind="stable")][:k]
 
-    hits : (n_users, n_candidates) bool, in the order of the ranking
-    Returns (n_users,) float64, nan for a user without a positive.
+
+def _figures_of_played(scores, ascending, played):
+    """AUC, average precision, nDCG and recall of one user, who played these candidates."""
+    own = scores[played]
+    # how many scores are lower, and how many are no higher, itself among them
+    lower, not_higher = (np.searchsorted(ascending, own, side) for side in ("left", "right"))
+    ranks = len(scores) - not_higher + 1
+    for i in np.flatnonzero(not_higher - lower > 1):
+        ranks[i] += np.count_nonzero(scores[: played[i]] == own[i])
+    ranks.sort()
+    return (
+        _auc((lower + not_higher - 1) / 2, len(scores)),
+        average_precision(ranks),
+        _ndcg(ranks),
+        np.count_nonzero(ranks <= RECALL_CUT) / len(ranks),
+    )
+
+
+def _auc(n_below, n_candidates):
+    """Share of the pairs of a played and an unplayed candidate in the right order, ties half.
+
+    n_below : (n_played,), how many candidates stand below each, equals counted half
     """
-    top = hits[:, :cut]
-    precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
-    best = np.minimum(hits.sum(axis=1), cut)
-    return _ratio((precision * top).sum(axis=1), best)
+    n = len(n_below)
+    n_pairs = n * (n_candidates - n)
+    return (n_below.sum() - n * (n - 1) / 2) / n_pairs if n_pairs else np.nan
 
 
-def _ndcg(hits):
-    top = hits[:, :NDCG_CUT]
-    discounts = 1 / np.log2(np.arange(2, top.shape[1] + 2))
-    ideal = np.concatenate([[0], np.cumsum(discounts)])
-    return _ratio(top @ discounts, ideal[np.minimum(hits.sum(axis=1), top.shape[1])])
+def average_precision(ranks, cut=MAP_CUT):
+    """Average precision at a cut: Σ P(k) · hit(k) / min(n_played, cut), k up to the cut ([B]).
+
+    ranks : (n_played,) ascending, from 1, at least one
+    """
+    within = ranks[ranks <= cut]
+    return (np.arange(1, len(within) + 1) / within).sum() / min(len(ranks), cut)
 
 
-def _recall(hits):
-    return _ratio(hits[:, :RECALL_CUT].sum(axis=1), hits.sum(axis=1))
-
-
-def _auc(scores, relevant):
-    """Share of the pairs of a played and an unplayed candidate in the right order, ties half."""
-    ascending = np.sort(scores, axis=1)
-    n_positive = relevant.sum(axis=1)
-    below = np.empty(len(scores))
-    for row, (candidates, is_positive) in enumerate(zip(scores, relevant, strict=True)):
-        positive = candidates[is_positive]
-        sides = [np.searchsorted(ascending[row], positive, side) for side in ("left", "right")]
-        # the rank of a positive among all candidates, counted from 0; the mean rank of equals
-        below[row] = (sides[0] + sides[1] - 1).sum() / 2
-    pairs_of_positives = n_positive * (n_positive - 1) / 2
-    return _ratio(below - pairs_of_positives, n_positive * (scores.shape[1] - n_positive))
-
-
-def _ratio(part, whole):
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+def _ndcg(ranks):
+    best = np.arange(1, min(len(ranks), NDCG_CUT) + 1)
+    return (1 / np.log2(1 + ranks[ranks <= NDCG_CUT])).sum() / (1 / np.log2(1 + best)).sum()
