@@ -1,5 +1,6 @@
 """Training learns, splits by artist, stops and goes on, and says when it cannot."""
 
+import copy
 import functools
 
 import numpy as np
@@ -49,6 +50,31 @@ def test_the_network_of_the_article_overfits_eight_tracks():
     losses = trainer.history["validation_loss"]
     assert losses[0] > 0.02
     assert losses[-1] < 1e-4
+
+
+def test_the_step_is_that_of_nesterov_momentum():
+    torch.manual_seed(0)
+    batches = Batches(torch.rand(4, 128, 30), unit(4, 3))
+    small = {"conv_channels": (4,), "conv_pools": (4,), "dense_units": (4,), "n_factors": 3}
+    network = Network(NetworkSettings(**small, dropout=0.0), **STANDARD)
+    by_hand = copy.deepcopy(network)
+    settings = TrainingSettings(epochs=3, learning_rate=0.1, steps=())
+    trainer = Trainer(network, settings, train=batches, validation=batches)
+    parameters = list(by_hand.parameters())
+    velocities = [torch.zeros_like(parameter) for parameter in parameters]
+    for _ in range(settings.epochs):
+        trainer.run_epoch()
+        mels, targets = batches.batch
+        loss = (by_hand(mels) - targets).square().sum(dim=1).mean()
+        gradients = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            for parameter, velocity, gradient in zip(
+                parameters, velocities, gradients, strict=True
+            ):
+                velocity.mul_(0.9).add_(gradient)
+                parameter.sub_(0.1 * (gradient + 0.9 * velocity))
+    for trained, expected in zip(network.parameters(), parameters, strict=True):
+        torch.testing.assert_close(trained, expected)
 
 
 def test_the_learning_rate_steps_down():
