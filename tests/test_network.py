@@ -50,6 +50,19 @@ def test_every_intermediate_shape(network):
     }
 
 
+def test_units_are_rectified_and_the_loudest_of_neighbouring_frames_goes_on(network):
+    given = {}
+    network.convs[1].register_forward_hook(lambda _, inputs, __: given.update(conv2=inputs[0]))
+    activations = dict(network.activations(torch.rand(2, 128, 599)))
+    for units in activations.values():
+        assert units.min() == 0 < units.max()
+    linear = network.convs[1](given["conv2"])
+    assert linear.min() < 0
+    torch.testing.assert_close(activations["conv2"], linear.clamp(min=0))
+    by_fours = activations["conv1"].unfold(2, 4, 4)
+    torch.testing.assert_close(given["conv2"], by_fours.amax(dim=3))
+
+
 def test_global_temporal_pooling_is_mean_maximum_and_l2_norm():
     activations = torch.tensor([[[3.0, 0.0, 4.0, 1.0], [0.0, 0.0, 0.0, 0.0]]])
     pooled = global_temporal_pool(activations)

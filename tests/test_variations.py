@@ -86,8 +86,6 @@ def test_it_trains_goes_on_and_predicts(library, audiorec, monkeypatch, preset, 
     varied = (*common, *options, *length(options))
     assert audiorec(*common, "--epochs", 2, "--out", "plain.h5")[0] == 0
     assert audiorec(*varied, "--out", "one.h5")[0] == 0
-    assert audiorec(*varied, "--out", "two.h5")[0] == 0
-    assert are_same("one.h5", "two.h5")
     assert not are_same("one.h5", "plain.h5")
 
     run_epoch = Trainer.run_epoch
@@ -101,6 +99,7 @@ def test_it_trains_goes_on_and_predicts(library, audiorec, monkeypatch, preset, 
         patch.setattr(Trainer, "run_epoch", interrupted)
         assert audiorec(*varied, "--out", "cut.h5")[0] == 130
     assert audiorec(*varied, "--out", "cut.h5", "--resume")[0] == 0
+    # the same seed twice, and the second time with a stop between
     assert are_same("one.h5", "cut.h5")
 
     model = ("--checkpoint", "one.h5")
