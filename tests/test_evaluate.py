@@ -7,11 +7,10 @@ import h5py
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
-from torch.utils.data import DataLoader
 
 from audiorec_cli import files
 from audiorec_cli.commands import rounds
-from audiorec_cli.convnet import loading, presets
+from audiorec_cli.convnet import presets
 from audiorec_cli.listening.factorization import AlsSettings, fit_factors
 from audiorec_cli.records import LoggedTracks, Plays
 
@@ -21,7 +20,7 @@ FOLDS = ("evaluate", "--folds", 2, "--device", "cpu", "--json")
 
 
 @pytest.fixture
-def library(here, mels_file, monkeypatch):
+def library(here, mels_file, monkeypatch, loading_in_process):
     """Tracks that are low or high, listeners who like the one or the other, and small networks."""
     rng = np.random.default_rng(0)
     mels = rng.random((N, 128, 599)) * 4
@@ -36,11 +35,6 @@ def library(here, mels_file, monkeypatch):
             preset.network, conv_channels=(32, 32), conv_pools=(4, 2), dense_units=(64,)
         )
         monkeypatch.setitem(presets.PRESETS, name, replace(preset, network=network))
-
-    def in_process(excerpts, *, batch_size, sampler, generator, **_):
-        return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)
-
-    monkeypatch.setattr(loading, "DataLoader", in_process)
     return plays
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from audiorec_cli import files
-from audiorec_cli.convnet import loading, presets
+from audiorec_cli.convnet import presets
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.training import Trainer
 
@@ -37,8 +36,8 @@ VARIATIONS = {
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The presets with few filters, and loading without a process of its own."""
+def small(monkeypatch, loading_in_process):
+    """The presets with few filters, and loading in this process."""
     for name, preset in presets.PRESETS.items():
         network = replace(
             preset.network,
@@ -47,11 +46,6 @@ def small(monkeypatch):
             dense_units=(8,) * len(preset.network.dense_units),
         )
         monkeypatch.setitem(presets.PRESETS, name, replace(preset, network=network))
-
-    def in_process(excerpts, *, batch_size, sampler, generator, **_):
-        return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)
-
-    monkeypatch.setattr(loading, "DataLoader", in_process)
 
 
 @pytest.fixture
