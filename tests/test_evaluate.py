@@ -192,6 +192,11 @@ def test_kept_folds_are_not_trained_again(library, here, audiorec):
     assert (status, again) == (0, first)
     assert "train:" not in err
     assert model.stat().st_mtime_ns == before
+    # as a stop between the last epoch and the end leaves it
+    model.rename(model.with_suffix(".unfinished.h5"))
+    model.with_suffix(".predictions.h5").unlink()
+    assert audiorec(*kept)[:2] == (0, first)
+    assert model.exists()
     write_factors(library[::-1])
     assert audiorec(*kept)[1] != first
 

@@ -15,7 +15,7 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.predict import write_predictions
-from audiorec_cli.commands.train import Match, train
+from audiorec_cli.commands.train import Finished, Match, train
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Factors, Mels, Predictions
 
@@ -182,14 +182,15 @@ class Folds:
         # a training that was stopped goes on under its own name
         unfinished = path.with_suffix(".unfinished.h5")
         match = Match.artist if self._by_artist else arguments["match"]
-        train(
-            **{**arguments, "match": match},
-            mels=self._mels_path,
-            factors=factors,
-            out=unfinished,
-            resume=unfinished.exists(),
-            device=self._device,
-        )
+        with contextlib.suppress(Finished):
+            train(
+                **{**arguments, "match": match},
+                mels=self._mels_path,
+                factors=factors,
+                out=unfinished,
+                resume=unfinished.exists(),
+                device=self._device,
+            )
         unfinished.rename(path)
 
 

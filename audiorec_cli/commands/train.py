@@ -27,6 +27,10 @@ from audiorec_cli.options import (
 SECONDS_BETWEEN_SAVES = 30.0
 
 
+class Finished(AudiorecError):
+    """A training to go on with is at its end already."""
+
+
 class Match(StrEnum):
     """What a log's items are matched by."""
 
@@ -296,7 +300,7 @@ def _earlier(out, described, n_excerpts):
         )
     training = TrainingSettings(**wanted["training"])
     if earlier.epochs_done >= training.n_epochs(n_excerpts):
-        raise AudiorecError(_finished(out, earlier, training))
+        raise Finished(_finished(out, earlier, training))
     console.note(f"{out}: going on after epoch {earlier.epochs_done}")
     return earlier
 
