@@ -34,6 +34,11 @@ class _Table:
     def __len__(self):
         return len(self.track_id)
 
+    @cached_property
+    def row_of_track_id(self):
+        """{track_id: row}."""
+        return {track_id: row for row, track_id in enumerate(self.track_id)}
+
     @classmethod
     def columns(cls):
         """Names of the columns, in the order of the file schema."""
@@ -107,6 +112,14 @@ def _name(artist, title, track_id):
     return f"{artist} - {title}" if artist else title
 
 
+def _digest(parts):
+    """A digest of bytes and arrays, one after the other."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else np.ascontiguousarray(part))
+    return digest.hexdigest()
+
+
 def _take(column, rows):
     return [column[row] for row in rows] if isinstance(column, list) else column[rows]
 
@@ -173,6 +186,16 @@ class Factors:
         """(n_tracks,) bool: the tracks that were set aside before the fit."""
         return self.norm == 0
 
+    @property
+    def fitted_track_factors(self):
+        """(n_tracks, n_factors) float32: the track factors before they were normalised."""
+        return self.track_factors * self.norm[:, None]
+
+    @cached_property
+    def fingerprint(self):
+        """A digest of the factors, to tell one fit's space from another's."""
+        return _digest((self.track_factors, self.user_factors))
+
 
 def _require_unit_norm(factors, name):
     deviation = np.abs(np.linalg.norm(factors, axis=1) - 1)
@@ -223,7 +246,8 @@ class Checkpoint:
     """A trained network and all that training needs to go on from here.
 
     settings : {"network": …, "training": …} the settings dataclasses as dictionaries, "match": what
-        log and library were joined by, "examples": a digest of what was trained on
+        log and library were joined by, "examples": a digest of what was trained on, "factors": the
+        fingerprint of the Factors, "spectrogram": the params of the Mels
     weights : name → float32 array, of the epoch with the lowest validation loss
     latest_weights, optimizer : name → float32 array, as the last finished epoch left them
     mel_mean, mel_deviation : (n_mels,) float32, over the training mels, a bin at a time
@@ -261,11 +285,8 @@ class Checkpoint:
     @cached_property
     def fingerprint(self):
         """A digest of the weights that predict, to tell one checkpoint's work from another's."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name in sorted(self.weights):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(self.weights[name]))
-        return digest.hexdigest()
+        names = sorted(self.weights)
+        return _digest([part for name in names for part in (name.encode(), self.weights[name])])
 
 
 @dataclass(frozen=True)

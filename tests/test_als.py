@@ -37,7 +37,7 @@ def test_the_solution_is_the_fixed_point_of_the_papers_equations(log_of, kind):
     settings = AlsSettings(n_factors=3, iterations=300, regularization=0.5, confidence=kind)
     fitted = fit_factors(log_of(plays), settings)
     weights = confidence(csr_matrix(plays), settings).toarray().astype(np.float64)
-    tracks = (fitted.track_factors * fitted.norm[:, None]).astype(np.float64)
+    tracks = fitted.fitted_track_factors.astype(np.float64)
     users = fitted.user_factors.astype(np.float64)
     np.testing.assert_allclose(
         users, solve_by_definition(tracks, weights, 0.5), atol=2e-3 * np.abs(users).max()

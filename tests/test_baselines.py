@@ -12,7 +12,7 @@ from audiorec_cli.evaluation.baselines import (
     perceptron,
     ridge,
 )
-from audiorec_cli.evaluation.features import BagOfWords, mel_statistics, mfccs
+from audiorec_cli.evaluation.features import BagOfWords, Sound, mel_statistics, mfccs
 
 COMPRESSION = 10_000.0
 
@@ -74,6 +74,19 @@ def test_a_small_library_has_a_small_dictionary():
     reader = Reader(noise(2))
     bags = BagOfWords(reader, [0], compression=COMPRESSION, seed=0).counts(reader, [0, 1])
     assert bags.shape == (2, 599 // 20)
+
+
+def test_features_are_means_over_a_tracks_excerpts_in_the_order_asked_for():
+    mels = two_kinds_of_sound().astype(np.float16)
+    # track 0 is low and high, track 1 half and high, track 2 low
+    sound = Sound(Reader(mels), np.array([0, 0, 1, 1, 2]), compression=COMPRESSION)
+    of_excerpts = mel_statistics(Reader(mels), range(5))
+    expected = [of_excerpts[4], of_excerpts[:2].mean(axis=0)]
+    np.testing.assert_allclose(sound.statistics(np.array([2, 0])), expected, rtol=1e-6)
+    bags = sound.bags(np.array([0]), np.array([2, 0]), seed=0)
+    words = BagOfWords(Reader(mels), [0, 1], compression=COMPRESSION, seed=0)
+    counts = words.counts(Reader(mels), range(5))
+    np.testing.assert_allclose(bags, [counts[4], counts[:2].mean(axis=0)], rtol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -57,3 +57,31 @@ def test_what_fits_beats_what_does_not_and_a_user_counts_once(log):
     difference = contest.differences("fits", ["misfits"])["misfits"]
     assert difference["auc"] == (1, 1, 1)
     assert difference["ndcg"].low > 0
+
+
+def test_a_user_of_several_rounds_counts_with_their_mean(log):
+    contest = Contest(4, seed=0, resamples=100)
+    for items, sign in (((0, 1), 1), ((0, 2), -1)):
+        candidates = candidates_of(log, np.array(items), np.array(items))
+        taste = sign * log.plays.toarray()[np.ix_(candidates.users, items)]
+        contest.enter("model", candidates, scores_of_factors(taste, np.eye(2)))
+    # u is right in the first round and has played both of the second less than v: v the reverse
+    assert contest.scores()["model"].figures["auc"].mean == pytest.approx((0 + 1 + 0.5) / 3)
+
+
+def test_differences_are_those_of_each_user():
+    contest = Contest(40, seed=0, resamples=200)
+    rng = np.random.default_rng(0)
+    plays = csr_matrix((rng.random((40, 30)) < 0.3).astype(np.float32))
+    none = [""] * 30
+    tracks = LoggedTracks(
+        [f"t{i}" for i in range(30)], none, none, none, none, np.ones(30), np.ones(30, int)
+    )
+    log = Plays([f"u{i}" for i in range(40)], tracks, plays)
+    candidates = candidates_of(log, np.arange(30), np.arange(30))
+    taste = rng.normal(size=(40, 5)), rng.normal(size=(30, 5))
+    contest.enter("one", candidates, scores_of_factors(*taste))
+    contest.enter("same order", candidates, scores_of_factors(2 * taste[0], taste[1]))
+    auc = contest.scores()["one"].figures["auc"]
+    assert auc.low < auc.mean < auc.high
+    assert contest.differences("one", ["same order"])["same order"]["auc"] == (0, 0, 0)

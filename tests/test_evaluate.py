@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse import csr_matrix
 from audiorec_cli import files
 from audiorec_cli.commands import rounds
 from audiorec_cli.convnet import presets
+from audiorec_cli.convnet.training import Trainer
 from audiorec_cli.listening.factorization import AlsSettings, fit_factors
 from audiorec_cli.records import LoggedTracks, Plays
 
@@ -126,6 +128,46 @@ def test_predictions_of_another_network_are_refused(library, audiorec):
     assert "predictions.h5 was not made from model.h5 as it is now" in err
 
 
+def test_predictions_of_other_factors_are_refused(library, audiorec):
+    trained(audiorec)
+    write_factors(library[::-1])
+    status, _, err = audiorec("evaluate")
+    assert status == 1
+    assert "predictions.h5 holds predictions of other factors than the factors file has" in err
+
+
+def test_the_surer_half_is_that_of_the_smaller_deviations(library, audiorec):
+    trained(audiorec)
+    tested = files.load_checkpoint("model.h5").split["test"]
+    predictions = files.load_predictions("predictions.h5")
+    factors, deviation = predictions.predicted_factors.copy(), np.full((N, 4), 0.1, np.float32)
+    for track_id in tested[::2]:
+        row = predictions.tracks.row_of_track_id[track_id]
+        factors[row] *= -1
+        deviation[row] = 0.9
+    files.save_predictions(
+        "predictions.h5", replace(predictions, predicted_factors=factors, deviation=deviation)
+    )
+    status, out, err = audiorec("evaluate", "--no-baselines", "--json")
+    assert status == 0, err
+    _, auc, _ = told(out)
+    assert auc["network (surer half)"] > 0.8
+    assert auc["network (less sure half)"] < 0.2
+
+
+def test_more_resamples_and_another_seed_draw_other_intervals(library, audiorec):
+    trained(audiorec)
+
+    def interval(*options):
+        _, out, _ = audiorec("evaluate", "--no-baselines", "--json", *options)
+        auc = json.loads(out)["models"][0]["auc"]
+        return auc["low"], auc["high"]
+
+    assert interval() == interval()
+    assert interval() != interval("--resamples", 150)
+    assert interval() != interval("--seed", 1)
+
+
 def test_folds_test_every_track_once_and_hold_it_out(library, audiorec, monkeypatch):
     seen = []
     fitted = rounds.Folds._fitted
@@ -142,6 +184,8 @@ def test_folds_test_every_track_once_and_hold_it_out(library, audiorec, monkeypa
     assert auc[TRAIN] > 0.8 > auc["random"]
     held_out = np.array([factors.is_held_out for factors in seen])
     assert (held_out.sum(axis=0) == 1).all()
+    # whatever the factors file held out, the paper's users have seen everything
+    write_factors(library, held_out=np.arange(N) < 6)
     status, out, _ = audiorec(*FOLDS, "--train", TRAIN, "--protocol", "paper", "--no-baselines")
     assert status == 0
     assert not any(factors.is_held_out.any() for factors in seen[2:])
@@ -182,10 +226,26 @@ def test_recipes_are_compared_and_surer_halves_shown(library, audiorec):
     assert (sure, TRAIN) in differences
 
 
-def test_kept_folds_are_not_trained_again(library, here, audiorec):
-    kept = (*FOLDS, "--train", TRAIN, "--keep", "kept", "--no-baselines")
-    status, first, _ = audiorec(*kept)
-    assert status == 0
+def test_a_stopped_run_goes_on_and_kept_folds_are_not_trained_again(
+    library, here, audiorec, monkeypatch
+):
+    folds = (*FOLDS, "--train", TRAIN, "--no-baselines")
+    undisturbed = audiorec(*folds)[1]
+    kept = (*folds, "--keep", "kept")
+    run_epoch, epochs = Trainer.run_epoch, []
+
+    def interrupted(trainer, **options):
+        epochs.append(trainer)
+        if len(epochs) == 15:  # in the second fold
+            raise KeyboardInterrupt
+        run_epoch(trainer, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", interrupted)
+        assert audiorec(*kept)[0] == 130
+    status, first, err = audiorec(*kept)
+    assert (status, first) == (0, undisturbed)
+    assert "going on after epoch 2" in err
     (model,) = here.glob("kept/*/fold-1/epochs-12-batch-size-4-lr-0.001.h5")
     before = model.stat().st_mtime_ns
     status, again, err = audiorec(*kept)
@@ -197,14 +257,35 @@ def test_kept_folds_are_not_trained_again(library, here, audiorec):
     model.with_suffix(".predictions.h5").unlink()
     assert audiorec(*kept)[:2] == (0, first)
     assert model.exists()
+
+
+def test_kept_folds_are_not_taken_for_those_of_other_inputs(library, mels_file):
+    def folder():
+        factors = files.load_factors("factors.h5")
+        made = rounds.Folds(
+            "mels.h5", factors, {}, "strict", seed=0, device="cpu", folder=Path("kept")
+        )
+        return made.folder_of(2)
+
+    names = [folder()]
+    assert names[0] == folder()
     write_factors(library[::-1])
-    assert audiorec(*kept)[1] != first
+    names.append(folder())
+    with h5py.File("mels.h5", "r+") as file:
+        file.attrs["params"] = json.dumps(json.loads(file.attrs["params"]) | {"hop_length": 1000})
+    names.append(folder())
+    with h5py.File("mels.h5", "r+") as file:
+        file["tracks/artist"][0] = "another"
+    names.append(folder())
+    assert len(set(names)) == 4
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--train", "--epochs 1"), "--train and --keep go with --folds"),
+        (("--folds", 2, "--train", '--out "x'), "has an open quotation: close it"),
+        (("--folds", 2, "--min-listeners", 60), "0 test tracks have 60 listeners or more"),
         (("--folds", 2, "--train", "--out x.h5"), "evaluate itself sets --out: leave it out"),
         (("--folds", 99), "48 groups cannot be dealt into 99 folds: ask for fewer with --folds"),
         (("--folds", 2, "--checkpoint", "m.h5"), "--folds trains networks of its own"),

@@ -14,7 +14,6 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     CheckpointFile,
     Device,
-    DeviceOption,
     FactorsFile,
     Json,
     MelsFile,
@@ -32,7 +31,6 @@ COLUMNS = {
     "coverage": "coverage@10",
 }
 COMPARED = ("auc", "map", "ndcg", "recall")
-NETWORK = "network"
 HALVES = (" (surer half)", " (less sure half)")  # of the candidates, by confidence
 FEWEST_TRACKS = 10  # that baselines are fitted to
 
@@ -48,7 +46,7 @@ ProtocolOption = Annotated[
     Protocol | None,
     typer.Option(
         help="paper: the user factors saw the plays of the test tracks; strict: nothing did.",
-        show_default="what the factors file allows",
+        show_default="what the factors file allows; strict with --folds",
     ),
 ]
 NFolds = Annotated[
@@ -74,27 +72,19 @@ MinListeners = Annotated[
 Baselines = Annotated[
     bool, typer.Option("--baselines/--no-baselines", help="Fit what the network has to beat.")
 ]
+FoldsDevice = Annotated[Device, typer.Option(help="With --folds: where the networks run.")]
 Resamples = Annotated[
     int, typer.Option(min=100, max=10**6, help="Bootstrap samples for the intervals.")
 ]
 
 
 def evaluate(
-    mels: MelsFile = None,
-    factors: FactorsFile = None,
-    checkpoint: CheckpointFile = None,
-    predictions: PredictionsFile = None,
-    protocol: ProtocolOption = None,
-    min_listeners: MinListeners = 1,
-    folds: NFolds = None,
-    recipes: Recipes = None,
-    keep: Keep = None,
-    baselines: Baselines = True,
-    resamples: Resamples = 1000,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    as_json: Json = False,
-):
+    mels: MelsFile = None, factors: FactorsFile = None, checkpoint: CheckpointFile = None,
+    predictions: PredictionsFile = None, protocol: ProtocolOption = None,
+    min_listeners: MinListeners = 1, folds: NFolds = None, recipes: Recipes = None,
+    keep: Keep = None, baselines: Baselines = True, resamples: Resamples = 1000, seed: Seed = 0,
+    device: FoldsDevice = Device.auto, as_json: Json = False,
+):  # fmt: skip
     """Tell how well test tracks are ranked for each listener, beside baselines and ceilings.
 
     Figures are means over the listeners who played a test track, with 95 % bootstrap
@@ -109,23 +99,21 @@ def evaluate(
         raise AudiorecError("--train and --keep go with --folds: add it, or leave them out")
     if folds is not None and (checkpoint or predictions):
         raise AudiorecError("--folds trains networks of its own: leave out the ones named")
-    named = {text.strip() or NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
+    named = {text.strip() or rounds.NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
     mels_path, factors_path = found("mels", mels), found("factors", factors)
     loaded = files.load_factors(factors_path)
     contest = Contest(len(loaded.log.user_id), seed=seed, resamples=resamples)
-    limits = {"min_listeners": min_listeners, "baselines": baselines, "seed": seed}
-    if folds is None:
-        one = _given_round(mels_path, loaded, checkpoint, predictions)
-        protocol = _checked_protocol(protocol, one, factors_path)
-        _enter_round(contest, one, mels_path, **limits)
-    else:
-        protocol = protocol or Protocol.strict
-        with rounds.kept_or_temporary(keep) as folder:
-            made = rounds.Folds(
-                mels_path, loaded, named, protocol.value, seed=seed, device=device, folder=folder
-            )
-            for one in made.rounds(folds):
-                _enter_round(contest, one, mels_path, **limits)
+    with rounds.kept_or_temporary(keep) as folder:
+        if folds is None:
+            one = _given_round(mels_path, loaded, checkpoint, predictions)
+            protocol, made = _checked_protocol(protocol, one, factors_path), [one]
+        else:
+            protocol = protocol or Protocol.strict
+            options = {"seed": seed, "device": device, "folder": folder}
+            every = rounds.Folds(mels_path, loaded, named, protocol.value, **options)
+            made = every.rounds(folds, min_listeners=min_listeners)
+        for one in made:
+            _enter_round(contest, one, mels_path, min_listeners, baselines, seed)
     _print(contest, list(named), protocol, as_json)
 
 
@@ -162,17 +150,10 @@ def _checked_protocol(protocol, one, factors_path):
     return protocol or (Protocol.strict if unseen.all() else Protocol.paper)
 
 
-def _enter_round(contest, one, mels_path, *, min_listeners, baselines, seed):
+def _enter_round(contest, one, mels_path, min_listeners, baselines, seed):
     """Enter the networks, what they must beat and what they cannot pass, into the contest."""
-    from audiorec_cli.evaluation.candidates import candidates_of
-
     tracks, items = one.rows_of("test")
-    candidates = candidates_of(one.factors.log, tracks, items, min_listeners=min_listeners)
-    if len(candidates.items) < 2:
-        raise AudiorecError(
-            f"{len(candidates.items)} test tracks have {min_listeners} listeners or more, which "
-            "is nothing to rank: ask for fewer with --min-listeners, or add tracks"
-        )
+    candidates = rounds.candidates_to_rank(one.factors.log, tracks, items, min_listeners)
     _enter_networks(contest, candidates, one)
     _enter_listening(contest, candidates, one, seed)
     if baselines:
@@ -183,7 +164,7 @@ def _enter_networks(contest, candidates, one):
     from audiorec_cli.retrieval.neighbors import confidence
 
     for name, predicted in one.predictions.items():
-        row_of = {track_id: row for row, track_id in enumerate(predicted.tracks.track_id)}
+        row_of = predicted.tracks.row_of_track_id
         ids = [one.library.tracks.track_id[row] for row in candidates.tracks]
         if not row_of.keys() >= set(ids):
             raise AudiorecError(
@@ -223,8 +204,10 @@ def _enter_listening(contest, candidates, one, seed):
     contest.enter("popularity (oracle)", candidates, scores_of_popularity(candidates.listeners))
     unit, norm = rounds.factors_by_id(one.ceiling, one.factors.log.tracks, candidates.items)
     users = one.ceiling.user_factors[candidates.users]
-    for name, factors in (("unit norm", unit), ("raw", unit * norm[:, None])):
-        contest.enter(f"factors, {name} (ceiling)", candidates, scores_of_factors(users, factors))
+    contest.enter("factors, unit norm (ceiling)", candidates, scores_of_factors(users, unit))
+    if "parts" not in one.ceiling.params:  # what was concatenated has no norm of its own
+        raw = scores_of_factors(users, unit * norm[:, None])
+        contest.enter("factors, raw (ceiling)", candidates, raw)
 
 
 def _enter_baselines(contest, candidates, one, mels_path, seed):
@@ -256,7 +239,7 @@ def _enter_baselines(contest, candidates, one, mels_path, seed):
 
 
 def _print(contest, networks, protocol, as_json):
-    """Two tables: every model's figures, and what each network differs by from every other."""
+    """Two tables: every model's figures; what networks differ by from the first and the rest."""
     scores = contest.scores()
     others = [
         model for model in contest.models if model not in networks and not model.endswith(HALVES)

@@ -1,4 +1,4 @@
-"""What a network learns from: the tracks that both a mels file and a factors file know."""
+"""What a mels file, a factors file and predictions have to do with one another."""
 
 import numpy as np
 
@@ -7,10 +7,11 @@ from audiorec_cli.errors import AudiorecError
 
 
 def examples_of(library, factors, settings, *, by_artist):
-    """Examples of the tracks of a library that are in the log, split by artist, which it notes.
+    """What a network learns from: the tracks that library and log share, split by artist.
 
     library : Mels; factors : Factors; settings : TrainingSettings
-    by_artist : take an artist's factors for all his songs
+    by_artist : every song takes the factors of its artist
+    Returns Examples, and notes how many there are. Raises AudiorecError where they are too few.
     """
     from audiorec_cli import matching
     from audiorec_cli.convnet.examples import make_examples
@@ -103,7 +104,7 @@ def objective_of(settings, factors, examples):
     return objectives.WeightedPredictionError(
         _confidences(factors),
         factors.user_factors,
-        factors.track_factors * factors.norm[:, None],
+        factors.fitted_track_factors,
         examples.log_rows["train"],
     )
 
@@ -121,10 +122,11 @@ def _confidences(factors):
 
 
 def require_same_factors(path, predicted, factors):
-    """Refuse Predictions, of a file at `path`, of another number of factors than Factors have."""
+    """Refuse Predictions, of a file at `path`, that lie in another space than Factors do."""
     n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
-    if n_predicted != n_factors:
+    learnt = predicted.params.get("factors") or factors.fingerprint
+    if n_predicted != n_factors or learnt != factors.fingerprint:
         raise AudiorecError(
-            f"{path} holds {n_predicted} factors a track, and the factors file {n_factors}: name "
-            "the --factors that the network was trained on"
+            f"{path} holds predictions of other factors than the factors file has: name the "
+            "--factors that the network was trained on, or train on these and predict anew"
         )

@@ -65,7 +65,11 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
         deviation=predicted.deviation,
         fingerprint=trained.fingerprint,
         audio_folder=library.audio_folder,
-        params={"mels": os.path.abspath(mels), "checkpoint": os.path.abspath(checkpoint)},
+        params={
+            "mels": os.path.abspath(mels),
+            "checkpoint": os.path.abspath(checkpoint),
+            "factors": trained.settings.get("factors"),
+        },
     )
     files.save_predictions(out, predictions)
     console.note(

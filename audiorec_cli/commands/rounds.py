@@ -19,6 +19,7 @@ from audiorec_cli.commands.train import Finished, Match, train
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Factors, Mels, Predictions
 
+NETWORK = "network"  # what one is called that has no name
 FOLDS_OWN = ("mels", "factors", "out", "resume", "device")  # options that a fold sets itself
 
 
@@ -56,7 +57,7 @@ class Round:
 def round_of_network(library, factors, trained, predictions):
     """The round of a trained network, tested on the tracks that its training left out."""
     by_artist = trained.settings.get("match") == "artist"
-    networks = {"network": predictions}
+    networks = {NETWORK: predictions}
     return Round(library, factors, _fitted_to_all(factors), trained.split, by_artist, networks)
 
 
@@ -65,7 +66,7 @@ def factors_by_id(factors, tracks, rows):
 
     tracks : LoggedTracks; rows : (k,) of them
     """
-    row_of = {track_id: row for row, track_id in enumerate(factors.log.tracks.track_id)}
+    row_of = factors.log.tracks.row_of_track_id
     unit = np.zeros((len(rows), factors.track_factors.shape[1]), dtype=np.float32)
     norm = np.zeros(len(rows), dtype=np.float32)
     for place, row in enumerate(rows):
@@ -84,11 +85,31 @@ def _fitted_to_all(factors):
     return fit_again(factors)
 
 
+def candidates_to_rank(log, tracks, items, min_listeners):
+    """Candidates of a log. AudiorecError where they are too few.
+
+    log : Plays; tracks : (k,) rows of the library; items : (k,) the log's rows that they match
+    """
+    from audiorec_cli.evaluation.candidates import candidates_of
+
+    candidates = candidates_of(log, tracks, items, min_listeners=min_listeners)
+    if len(candidates.items) < 2:
+        raise AudiorecError(
+            f"{len(candidates.items)} test tracks have {min_listeners} listeners or more, which "
+            "is nothing to rank: ask for fewer with --min-listeners, or add tracks"
+        )
+    return candidates
+
+
 def recipe_of(options):
     """The arguments of `train` in a text of its options. Wrong options are wrong usage."""
     app = typer.Typer()
     app.command()(train)
-    context = typer.main.get_command(app).make_context("audiorec train", shlex.split(options))
+    try:
+        words = shlex.split(options)
+    except ValueError as error:
+        raise AudiorecError(f"--train '{options}' has an open quotation: close it") from error
+    context = typer.main.get_command(app).make_context("audiorec train", words)
     arguments = dict(context.params)
     for name in FOLDS_OWN:
         if context.get_parameter_source(name).name == "COMMANDLINE":
@@ -118,8 +139,12 @@ class Folds:
         )
         self._folder = folder
 
-    def rounds(self, n_folds):
-        """Yield the Round of each fold. Raises AudiorecError when there are too few artists."""
+    def rounds(self, n_folds, *, min_listeners):
+        """Yield the Round of each fold.
+
+        Raises AudiorecError, before anything is trained, when there are too few artists, or too few
+        test tracks in a fold with so many listeners.
+        """
         from audiorec_cli.commands.joining import groups_of_matches
         from audiorec_cli.convnet.splitting import folds_by_group
 
@@ -128,35 +153,42 @@ class Folds:
             folds = folds_by_group(groups, n_folds, seed=self._seed)
         except ValueError as error:
             raise AudiorecError(f"{error}: ask for fewer with --folds") from error
-        ceiling, folder = _fitted_to_all(self._factors), self._folder / self._digest(n_folds)
+        for rows in folds:
+            matched = self._matches.library_rows[rows], self._matches.log_rows[rows]
+            candidates_to_rank(self._factors.log, *matched, min_listeners)
+        ceiling, folder = _fitted_to_all(self._factors), self.folder_of(n_folds)
         for number, rows in enumerate(folds, start=1):
             console.note(f"fold {number} of {n_folds}: {len(rows)} tracks to test on")
             place = folder / f"fold-{number}"
             place.mkdir(parents=True, exist_ok=True)
-            factors = self._fitted(rows, place / "factors.h5")
+            factors = self._fitted(rows, place / "factors.h5", ceiling)
             split, predictions = self._trained(place)
             yield Round(self._library, factors, ceiling, split, self._by_artist, predictions)
 
-    def _digest(self, n_folds):
-        """A name for files made from these inputs, so that others are never taken for them."""
-        tracks, log = self._library.tracks, self._factors.log
-        digest = hashlib.blake2b(json.dumps([tracks.track_id, self._seed]).encode(), digest_size=8)
-        for array in (tracks.size, tracks.mtime_ns, self._factors.track_factors, log.plays.data):
+    def folder_of(self, n_folds):
+        """Where the files of these inputs are kept: those of others are never taken for them."""
+        tracks, plays = self._library.tracks, self._factors.log.plays
+        texts = tracks.track_id, tracks.artist, self._library.params, self._seed
+        digest = hashlib.blake2b(json.dumps(texts).encode(), digest_size=8)
+        digest.update(self._factors.fingerprint.encode())
+        for array in (tracks.size, tracks.mtime_ns, plays.data, plays.indices, plays.indptr):
             digest.update(np.ascontiguousarray(array))
-        return f"{n_folds}-folds-{self._protocol}-{digest.hexdigest()}"
+        return self._folder / f"{n_folds}-folds-{self._protocol}-{digest.hexdigest()}"
 
-    def _fitted(self, rows, path):
+    def _fitted(self, rows, path, ceiling):
+        """The factors of a fold; `ceiling` are those of a fit to all plays."""
         from audiorec_cli import files
         from audiorec_cli.listening.factorization import fit_again
 
         if path.exists():
             return files.load_factors(path)
-        is_test = np.zeros(len(self._factors.log.tracks), dtype=bool)
-        is_test[self._matches.log_rows[rows]] = True
+        tested = {self._factors.log.tracks.track_id[row] for row in self._matches.log_rows[rows]}
+        factors = self._factors if self._protocol == "strict" else ceiling
+        is_test = np.array([name in tested for name in factors.log.tracks.track_id])
         if self._protocol == "strict":
-            factors = fit_again(self._factors, is_test)
+            factors = fit_again(factors, is_test)
         else:
-            factors = replace(self._factors, is_test=is_test)
+            factors = replace(factors, is_test=is_test)
         files.save_factors(path, factors)
         return factors
 

@@ -268,6 +268,7 @@ def _train(paths, library, out, settings, match, device, resume):
         "training": asdict(training),
         "match": match.value,
         "examples": examples.digest,
+        "factors": factors.fingerprint,
         "spectrogram": library.params,
     }
     earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
@@ -293,11 +294,12 @@ def _earlier(out, described, n_excerpts):
                     f"{out} was trained with {name} {before[name]}, not {value}: "
                     "repeat its options, or train anew without --resume"
                 )
-    if (had.get("match"), had.get("examples")) != (wanted["match"], wanted["examples"]):
-        raise AudiorecError(
-            f"the tracks or the factors are others than {out} was trained on: "
-            "train anew, without --resume"
-        )
+    for part in ("match", "examples", "factors", "spectrogram"):
+        if had.get(part, wanted[part]) != wanted[part]:
+            raise AudiorecError(
+                f"the tracks, spectrograms or factors are others than {out} was trained on: "
+                "train anew, without --resume"
+            )
     training = TrainingSettings(**wanted["training"])
     if earlier.epochs_done >= training.n_epochs(n_excerpts):
         raise Finished(_finished(out, earlier, training))

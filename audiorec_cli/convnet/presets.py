@@ -92,8 +92,8 @@ def _require_fit(preset, network, frames):
     fitting = [m for m in range(1, n) if _with_layers(preset.network, m).min_frames <= frames]
     if not fitting:
         raise AudiorecError(
-            f"{frames} frames are too few for any convolution: make longer excerpts with "
-            "'audiorec mels', or ask for less --stretch"
+            f"{frames} frames are too few for any convolution: make more of them with "
+            "'audiorec mels --hop-length', or ask for less --stretch"
         )
     raise AudiorecError(
         f"{frames} frames are too few for {n} convolutions: ask for --layers {fitting[-1]} at most"

@@ -26,13 +26,13 @@ def concatenate(parts, names=None):
     if not shared:
         raise AudiorecError(f"{names[0]} and the others have no track in common: {ALIKE}")
     track_ids = [track_id for track_id in parts[0].log.tracks.track_id if track_id in shared]
-    rows = [_rows_of(track_ids, part.log.tracks.track_id) for part in parts]
-    parts = [_taken(part, these) for part, these in zip(parts, rows, strict=True)]
+    parts = [_taken(part, track_ids) for part in parts]
     for name, part in zip(names[1:], parts[1:], strict=True):
         _require_same_log(parts[0], part, names[0], name)
     return Factors(
         log=parts[0].log,
-        track_factors=np.hstack([part.track_factors for part in parts]) / np.sqrt(len(parts)),
+        track_factors=np.hstack([part.track_factors for part in parts])
+        / np.float32(np.sqrt(len(parts))),
         norm=np.where(parts[0].is_held_out, 0, 1).astype(np.float32),
         user_factors=np.hstack([_of_unit_scale(part.user_factors) for part in parts]),
         is_test=parts[0].is_test,
@@ -40,13 +40,10 @@ def concatenate(parts, names=None):
     )
 
 
-def _rows_of(track_ids, all_ids):
-    row_of = {track_id: row for row, track_id in enumerate(all_ids)}
-    return np.array([row_of[track_id] for track_id in track_ids])
-
-
-def _taken(factors, rows):
+def _taken(factors, track_ids):
     """The same Factors with these tracks only, in this order."""
+    row_of = factors.log.tracks.row_of_track_id
+    rows = np.array([row_of[track_id] for track_id in track_ids])
     return replace(
         factors,
         log=factors.log.take(rows),

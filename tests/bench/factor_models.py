@@ -84,10 +84,10 @@ def _neighbours(name, defaults):
 
 def _scores(factors, log):
     """Scores of the log's tracks by factors as fitted, popularity and all."""
-    row_of = {track_id: row for row, track_id in enumerate(log.tracks.track_id)}
+    row_of = log.tracks.row_of_track_id
     rows = [row_of[track_id] for track_id in factors.log.tracks.track_id]
     tracks = np.zeros((len(log.tracks), factors.track_factors.shape[1]), dtype=np.float32)
-    tracks[rows] = factors.track_factors * factors.norm[:, None]
+    tracks[rows] = factors.fitted_track_factors
     return lambda users: factors.user_factors[users] @ tracks.T
 
 
