@@ -1,6 +1,6 @@
 """What several tests share: the command line, small sound files, the real songs."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from audiorec_cli import files
 from audiorec_cli.audio.spectrogram import SpectrogramSettings
 from audiorec_cli.cli import main
-from audiorec_cli.convnet import loading
+from audiorec_cli.convnet import loading, presets
 from audiorec_cli.convnet.network import Network, NetworkSettings
 from audiorec_cli.records import (
     AnalysedTrack,
@@ -191,8 +191,16 @@ def checkerboard():
 
 
 @pytest.fixture
-def loading_in_process(monkeypatch):
-    """Excerpts are loaded without a process of their own, which small trainings are quicker by."""
+def quick_training(monkeypatch):
+    """The presets have few filters, and excerpts are loaded without a process of their own."""
+    for name, preset in presets.PRESETS.items():
+        few = {
+            "conv_channels": (4, 4),
+            "conv_pools": (4, 2),
+            "dense_units": (8,) * len(preset.network.dense_units),
+        }
+        small = replace(preset, network=replace(preset.network, **few))
+        monkeypatch.setitem(presets.PRESETS, name, small)
 
     def in_process(excerpts, *, batch_size, sampler, generator, **_):
         return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)

@@ -65,7 +65,7 @@ def test_a_user_of_several_rounds_counts_with_their_mean(log):
         candidates = candidates_of(log, np.array(items), np.array(items))
         taste = sign * log.plays.toarray()[np.ix_(candidates.users, items)]
         contest.enter("model", candidates, scores_of_factors(taste, np.eye(2)))
-    # u is right in the first round and has played both of the second less than v: v the reverse
+    # u has an AUC in the second round alone, v in the first, w in both: one is right, one wrong
     assert contest.scores()["model"].figures["auc"].mean == pytest.approx((0 + 1 + 0.5) / 3)
 
 

@@ -135,3 +135,20 @@ def test_a_holdout_of_nearly_all_is_one_line(audiorec, log):
 def test_the_likelihood_is_shown(audiorec, log):
     _, _, err = audiorec("factorize", log, "out.h5", *BASE, "--model", "vector-exp")
     assert "log-likelihood -" in err
+
+
+def test_columns_are_those_named(audiorec, here):
+    rows = [
+        f"u{u},s{u}{i % 2},t{i},{1 + u * i % 3}" for u in range(8) for i in range(6) if (u + i) % 5
+    ]
+    (here / "odd.csv").write_text("\n".join(["who,when,what,often", *rows]))
+    columns = ("--user-column", "who", "--track-column", "what", "--plays-column", "often")
+    assert audiorec("factorize", "odd.csv", "out.h5", *BASE)[0] == 1
+    status, _, err = audiorec("factorize", "odd.csv", "out.h5", *BASE, *columns)
+    assert status == 0, err
+    log = files.load_factors("out.h5").log
+    assert sorted(log.user_id) == [f"u{u}" for u in range(8)]
+    assert sorted(log.tracks.track_id) == [f"t{i}" for i in range(6)]
+    assert set(log.plays.data) == {1, 2, 3}
+    assert audiorec("factorize", "odd.csv", "out.h5", *BASE, *columns, "--group-by", "when")[0] == 0
+    assert len(files.load_factors("out.h5").log.user_id) == 16

@@ -275,6 +275,17 @@ def test_by_listening_the_factors_of_the_log_are_compared(listened, audiorec):
     assert "the log has no factors of artist 1 - title 11: use --by factors or usage" in err
 
 
+def test_usage_is_that_of_the_factors_named(listened, audiorec):
+    factors = files.load_factors("f.h5")
+    turned = np.roll(factors.user_factors, 1, axis=1)
+    files.save_factors("g.h5", replace(factors, user_factors=turned))
+    by = ("similar", "title 1", "-k", 5, "--by", "usage")
+    status, _, err = audiorec(*by)
+    assert status == 1
+    assert "--factors" in err
+    assert audiorec(*by, "--factors", "f.h5")[1] != audiorec(*by, "--factors", "g.h5")[1]
+
+
 def test_factors_that_are_not_asked_for_are_one_line(listened, audiorec):
     status, _, err = audiorec("similar", "title 1", "--factors", "f.h5")
     assert status == 1

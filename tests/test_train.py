@@ -69,7 +69,7 @@ def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
     assert_same_weights("whole.h5", "cut.h5")
 
 
-def test_the_best_epoch_is_kept(library, audiorec):
+def test_the_best_epoch_is_kept(library, audiorec, quick_training):
     status, _, err = audiorec("train", *SHORT)
     assert status == 0
     checkpoint = files.load_checkpoint("model.h5")
@@ -86,11 +86,24 @@ def test_the_best_epoch_is_kept(library, audiorec):
     assert same == is_last
 
 
-def test_the_split_is_kept_by_track_id(library, audiorec):
+def test_the_split_is_kept_by_track_id(library, audiorec, quick_training):
     audiorec("train", *SHORT)
     split = files.load_checkpoint("model.h5").split
     every = [track_id for part in split.values() for track_id in part]
     assert sorted(every) == sorted(f"folder/{i}" for i in range(12))
+
+
+def test_with_match_artist_every_song_takes_the_factors_of_its_artist(
+    here, audiorec, mels_file, factors_file, quick_training
+):
+    mels_file("mels.h5", 12)
+    factors = files.load_factors(factors_file("factors.h5", 2))
+    artists = replace(factors.log.tracks, track_id=["a", "b"], title=["", ""])
+    files.save_factors("factors.h5", replace(factors, log=replace(factors.log, tracks=artists)))
+    assert audiorec("train", *SHORT, "--epochs", 1)[0] == 1
+    status, _, err = audiorec("train", *SHORT, "--epochs", 1, "--match", "artist")
+    assert status == 0, err
+    assert "12 of 12 tracks are in the log: 12 by artist" in err
 
 
 @pytest.mark.parametrize(
@@ -102,13 +115,13 @@ def test_the_split_is_kept_by_track_id(library, audiorec):
         (("--validation", 3, "--test", 6), (3, 3, 6)),
     ],
 )
-def test_parts_are_as_large_as_asked_for(library, audiorec, sizes, n):
+def test_parts_are_as_large_as_asked_for(library, audiorec, sizes, n, quick_training):
     assert audiorec("train", *SHORT, "--epochs", 1, *sizes)[0] == 0
     split = files.load_checkpoint("model.h5").split
     assert tuple(len(split[part]) for part in ("train", "validation", "test")) == n
 
 
-def test_parts_that_leave_nothing_to_train_on_are_one_line(library, audiorec):
+def test_parts_that_leave_nothing_to_train_on_are_one_line(library, audiorec, quick_training):
     status, _, err = audiorec("train", *SHORT, "--validation", 8, "--test", 4)
     assert status == 1
     assert "12 tracks set apart leave none of 12 to train on: ask for fewer" in err
@@ -120,7 +133,7 @@ def test_parts_that_leave_nothing_to_train_on_are_one_line(library, audiorec):
     assert not os.path.exists("model.h5")
 
 
-def test_a_loss_that_is_no_number_is_one_line(library, audiorec):
+def test_a_loss_that_is_no_number_is_one_line(library, audiorec, quick_training):
     status, _, err = audiorec("train", *SHORT, "--lr", 1e9)
     assert status == 1
     assert re.search(r"^error: the loss is no longer a number in epoch 1: .*--lr$", err, re.M)
@@ -128,7 +141,7 @@ def test_a_loss_that_is_no_number_is_one_line(library, audiorec):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_no_cuda_is_one_line(library, audiorec):
+def test_no_cuda_is_one_line(library, audiorec, quick_training):
     status, _, err = audiorec("train", "--epochs", 40, "--device", "cuda")
     assert (status, err) == (
         1,
@@ -136,7 +149,7 @@ def test_no_cuda_is_one_line(library, audiorec):
     )
 
 
-def test_nothing_matched_is_one_line(here, audiorec, mels_file, factors_file):
+def test_nothing_matched_is_one_line(here, audiorec, mels_file, factors_file, quick_training):
     mels_file("mels.h5", 3)
     path = factors_file("factors.h5", 3)
     with h5py.File(path, "r+") as file:
@@ -148,7 +161,7 @@ def test_nothing_matched_is_one_line(here, audiorec, mels_file, factors_file):
     assert not os.path.exists("model.h5")
 
 
-def test_too_few_tracks_are_one_line(here, audiorec, mels_file, factors_file):
+def test_too_few_tracks_are_one_line(here, audiorec, mels_file, factors_file, quick_training):
     mels_file("mels.h5", 2)
     factors_file("factors.h5", 2)
     status, _, err = audiorec("train", *SHORT)
@@ -164,7 +177,7 @@ def test_too_few_tracks_are_one_line(here, audiorec, mels_file, factors_file):
         ((), "has its 3 epochs: ask for more with --epochs"),
     ],
 )
-def test_resume_refuses_another_training(library, audiorec, change, message):
+def test_resume_refuses_another_training(library, audiorec, change, message, quick_training):
     audiorec("train", *SHORT)
     before = (library / "model.h5").read_bytes()
     status, _, err = audiorec("train", *SHORT, *change, "--resume")
@@ -173,13 +186,13 @@ def test_resume_refuses_another_training(library, audiorec, change, message):
     assert (library / "model.h5").read_bytes() == before
 
 
-def test_resume_without_a_checkpoint_is_one_line(library, audiorec):
+def test_resume_without_a_checkpoint_is_one_line(library, audiorec, quick_training):
     status, _, err = audiorec("train", *SHORT, "--resume")
     assert status == 1
     assert "model.h5: no such file" in err
 
 
-def test_resume_refuses_other_tracks(library, audiorec, mels_file):
+def test_resume_refuses_other_tracks(library, audiorec, mels_file, quick_training):
     audiorec("train", *SHORT)
     (library / "mels.h5").unlink()
     mels_file("mels.h5", 11)

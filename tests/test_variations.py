@@ -36,20 +36,7 @@ VARIATIONS = {
 
 
 @pytest.fixture
-def small(monkeypatch, loading_in_process):
-    """The presets with few filters, and loading in this process."""
-    for name, preset in presets.PRESETS.items():
-        network = replace(
-            preset.network,
-            conv_channels=(4, 4),
-            conv_pools=(4, 2),
-            dense_units=(8,) * len(preset.network.dense_units),
-        )
-        monkeypatch.setitem(presets.PRESETS, name, replace(preset, network=network))
-
-
-@pytest.fixture
-def library(here, small, mels_file, factors_file):
+def library(here, quick_training, mels_file, factors_file):
     """Mels and factors of 12 tracks, and what the fit of the factors leaves, in this folder."""
     mels_file("mels.h5", 12)
     factors = files.load_factors(factors_file("factors.h5", 12))

@@ -1,0 +1,42 @@
+"""The benches run, on little: what they print is for reading, and nothing here asserts a time."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parent / "bench"
+
+
+@pytest.fixture
+def bench(here):
+    """Run a bench in an empty folder; returns what it prints."""
+
+    def run(name, *arguments):
+        command = [sys.executable, str(BENCH / name), *map(str, arguments)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    return run
+
+
+def test_evaluate_beside_all_scores(bench):
+    out = bench("evaluate.py", "--listeners", 60, "--tracks", 30)
+    assert re.search(r"peak memory \d+ MiB, \d+\.\d\d of the", out)
+    assert re.search(r"time \d+ s, \d+\.\d\d of the", out)
+
+
+def test_factor_models_beside_popularity(bench, here):
+    rows = [f"u{u},t{i},{1 + i % 3}" for u in range(60) for i in range(50) if (u + i) % 3]
+    (here / "log.csv").write_text("\n".join(["user_id,track_id,plays", *rows]))
+    out = bench("factor_models.py", "log.csv", "--models", "als", "--neighbours")
+    header, *lines = [line.split("\t") for line in out.splitlines()]
+    assert header == ["model", "setting", "mAP@500", "AUC", "seconds"]
+    assert [line[:2] for line in lines[:4]] == [
+        ["popularity", ""], ["als", ""], ["als", "confidence linear"], ["als", "alpha 1.0"]
+    ]  # fmt: skip
+    # tracks whose numbers leave the same remainder have the same listeners
+    assert float(lines[1][3]) > float(lines[0][3])
