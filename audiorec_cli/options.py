@@ -16,6 +16,11 @@ class Device(StrEnum):
     mps = "mps"
 
 
+def enum_of(name, values):
+    """An enumeration of these texts, as an option that takes one of them needs it."""
+    return StrEnum(name, [(value.replace("-", "_"), value) for value in values])
+
+
 _FOUND = "the only one in this folder"
 
 

@@ -14,7 +14,8 @@ from audiorec_cli import files
 from audiorec_cli.audio.spectrogram import SpectrogramSettings
 from audiorec_cli.cli import main
 from audiorec_cli.convnet import loading, presets
-from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.records import (
     AnalysedTrack,
     Checkpoint,

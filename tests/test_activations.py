@@ -11,7 +11,8 @@ import torch
 from audiorec_cli import files
 from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
 from audiorec_cli.convnet.activations import layer_responses, second_of_frame, top_excerpts
-from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.settings import NetworkSettings
 
 SETTINGS = SpectrogramSettings()
 PLANTED_BIN = 60

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from audiorec_cli.convnet.layers import global_temporal_pool, maxout, stochastic_pool
-from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.presets import Grid, settings_of
-from audiorec_cli.convnet.training import TrainingSettings
+from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 
 STANDARD = {"mel_mean": torch.zeros(128), "mel_deviation": torch.ones(128)}
 PUBLISHED = Grid(599, 22_050 / 1102)

@@ -15,9 +15,10 @@ from audiorec_cli.convnet.loading import (
     mel_statistics,
     stretched,
 )
-from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.convnet.splitting import groups_of, split_around, split_by_group
-from audiorec_cli.convnet.training import Trainer, TrainingSettings
+from audiorec_cli.convnet.training import Trainer
 
 STANDARD = {"mel_mean": torch.zeros(128), "mel_deviation": torch.ones(128)}
 

@@ -10,16 +10,11 @@ import typer
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.settings import CHOICES, SAMPLED, SETTINGS
-from audiorec_cli.options import DEFAULT_NAMES, Seed
+from audiorec_cli.options import DEFAULT_NAMES, Seed, enum_of
 
-
-def _enum(name, values):
-    return StrEnum(name, [(value.replace("-", "_"), value) for value in values])
-
-
-Model = _enum("Model", SETTINGS)
+Model = enum_of("Model", SETTINGS)
 Confidence, Counts, Proposal = (
-    _enum(name.title(), CHOICES[name]) for name in ("confidence", "counts", "proposal")
+    enum_of(name.title(), CHOICES[name]) for name in ("confidence", "counts", "proposal")
 )
 
 

@@ -13,6 +13,8 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.convnet.presets import PRESETS, Grid, settings_of
+from audiorec_cli.convnet.settings import CHOICES, NetworkSettings, TrainingSettings
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     DEFAULT_NAMES,
@@ -21,6 +23,7 @@ from audiorec_cli.options import (
     FactorsFile,
     MelsFile,
     Seed,
+    enum_of,
     found,
 )
 
@@ -38,32 +41,10 @@ class Match(StrEnum):
     artist = "artist"
 
 
-class PresetName(StrEnum):
-    """The published networks and trainings."""
-
-    spotify2014 = "spotify2014"
-    nips2013 = "nips2013"
-
-
-class Activation(StrEnum):
-    """What a unit makes of its input."""
-
-    relu = "relu"
-    maxout = "maxout"
-
-
-class Pooling(StrEnum):
-    """How frames that lie side by side become one."""
-
-    max = "max"
-    stochastic = "stochastic"
-
-
-class ObjectiveName(StrEnum):
-    """What training minimises."""
-
-    mse = "mse"
-    wpe = "wpe"
+PresetName = enum_of("PresetName", PRESETS)
+Activation, Pooling, ObjectiveName = (
+    enum_of(name, CHOICES[name.lower()]) for name in ("Activation", "Pooling", "Objective")
+)
 
 
 def _variation(*names, **options):
@@ -72,6 +53,17 @@ def _variation(*names, **options):
 
 def _optimiser(*names, **options):
     return typer.Option(*names, rich_help_panel="Optimiser", **options)
+
+
+def _of_presets(part, name, shown=str):
+    """What a setting of a part of each preset is unless it is given, for help."""
+    defaults = {
+        preset: shown(getattr(getattr(settings, part), name))
+        for preset, settings in PRESETS.items()
+    }
+    if len(set(defaults.values())) == 1:
+        return next(iter(defaults.values()))
+    return ", ".join(f"{preset} {default}" for preset, default in defaults.items())
 
 
 OutFile = Annotated[Path, typer.Option(help="Checkpoint to write.")]
@@ -83,13 +75,15 @@ Validation = Annotated[
     typer.Option(
         min=1e-9,
         help="Tracks to validate on: a share of them, or from 1 on their number.",
-        show_default="0.1",
+        show_default=_of_presets("training", "validation"),
     ),
 ]
 Test = Annotated[
     float | None,
     typer.Option(
-        min=1e-9, help="The same of tracks that training never meets.", show_default="0.1"
+        min=1e-9,
+        help="The same of tracks that training never meets; not where the factors file marks them.",
+        show_default=_of_presets("training", "test"),
     ),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
@@ -100,7 +94,10 @@ PresetOption = Annotated[
 Layers = Annotated[
     int | None,
     _variation(
-        min=1, max=100, help="Number of convolutions.", show_default="the preset's: 4, or 2"
+        min=1,
+        max=100,
+        help="Number of convolutions.",
+        show_default=_of_presets("network", "conv_channels", lambda each: str(len(each))),
     ),
 ]
 ActivationOption = Annotated[Activation, _variation(help="Of convolutions and dense layers.")]
@@ -114,7 +111,7 @@ Dropout = Annotated[
         min=0,
         max=0.99,
         help="Share of the input of each dense layer that training leaves out.",
-        show_default="0.5",
+        show_default=_of_presets("network", "dropout"),
     ),
 ]
 L2Output = Annotated[bool, _variation("--l2-output", help="Scale what it predicts to unit norm.")]
@@ -138,7 +135,7 @@ ObjectiveOption = Annotated[
     ObjectiveName | None,
     _variation(
         help="Squared error, or the weighted prediction error of [B] over the listeners.",
-        show_default="mse",
+        show_default=_of_presets("training", "objective"),
     ),
 ]
 Epochs = Annotated[
@@ -146,7 +143,7 @@ Epochs = Annotated[
     _optimiser(
         min=1,
         help="Passes over the training tracks; the learning rate steps by them.",
-        show_default="40",
+        show_default=_of_presets("training", "epochs"),
     ),
 ]
 Updates = Annotated[
@@ -154,12 +151,20 @@ Updates = Annotated[
 ]
 UpdateSize = Annotated[
     int | None,
-    _optimiser("--batch-size", min=1, max=65536, help="Excerpts an update.", show_default="16"),
+    _optimiser(
+        "--batch-size",
+        min=1,
+        max=65536,
+        help="Excerpts an update.",
+        show_default=_of_presets("training", "batch_size"),
+    ),
 ]
 LearningRate = Annotated[
     float | None,
     _optimiser(
-        min=1e-9, help="Learning rate at the start.", show_default="the preset's: 0.0125, or 0.005"
+        min=1e-9,
+        help="Learning rate at the start.",
+        show_default=_of_presets("training", "learning_rate"),
     ),
 ]
 MixedPrecision = Annotated[
@@ -235,7 +240,6 @@ def _settings(mels_path, library, preset, n_layers, network, recipe):
     """NetworkSettings and TrainingSettings for the spectrograms of a mels file."""
     from audiorec_cli import files
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
-    from audiorec_cli.convnet.presets import Grid, settings_of
 
     params = asdict(SpectrogramSettings()) | library.params
     with files.MelsReader(mels_path) as reader:
@@ -280,8 +284,6 @@ def _train(paths, library, out, settings, match, device, resume):
 def _earlier(out, described, n_excerpts):
     """The checkpoint to go on from. AudiorecError where this would not be the same training."""
     from audiorec_cli import files
-    from audiorec_cli.convnet.network import NetworkSettings
-    from audiorec_cli.convnet.training import TrainingSettings
 
     earlier = files.load_checkpoint(out)
     wanted, had = json.loads(json.dumps(described)), earlier.settings
@@ -368,9 +370,8 @@ class _Saver:
 def _fit(mels_path, examples, objective, saver, earlier, device):
     from audiorec_cli import files
     from audiorec_cli.convnet import training
-    from audiorec_cli.convnet.network import NetworkSettings
 
-    settings = training.TrainingSettings(**saver.described["training"])
+    settings = TrainingSettings(**saver.described["training"])
     n_excerpts, epochs_done = len(examples.excerpts["train"]), 0
     if earlier is not None:
         epochs_done = earlier.epochs_done

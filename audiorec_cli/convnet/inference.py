@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
-from audiorec_cli.convnet.network import Network, NetworkSettings
+from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.convnet.training import OTHER_NETWORK, load_weights
 from audiorec_cli.errors import AudiorecError
 

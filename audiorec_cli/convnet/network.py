@@ -1,7 +1,6 @@
 """The networks of [A] and [B]: convolutions over time, a summary of them, dense layers."""
 
 import math
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -17,108 +16,6 @@ from audiorec_cli.convnet.layers import (
 
 # A predicted deviation lies between a tenth and ten times that of the factors of unit norm.
 LOG_VARIANCE_RANGE = math.log(100)
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """The architecture; the defaults are [A]'s.
-
-    conv_channels : filters of each convolution; conv_width : frames that a filter spans
-    conv_pools : frames that pooling joins after each convolution, 1 for none
-    dense_units : units of each hidden dense layer; dropout : share of units dropped before each
-    window_frames : None, for global temporal pooling over an input of any length [A]; or the length
-        of the windows that the network sees one at a time, without global pooling [B]
-    activation : "relu" or "maxout" [G]; pooling : "max" or "stochastic" [F]
-    l2_output : scale the predicted factors to unit norm
-    bypass : give the dense layers the pooled statistics of the earlier convolutions too
-    predict_variance : predict a Gaussian for each factor [H]
-    """
-
-    n_mels: int = 128
-    conv_channels: tuple[int, ...] = (256, 256, 512, 512)
-    conv_width: int = 4
-    conv_pools: tuple[int, ...] = (4, 2, 2, 1)
-    dense_units: tuple[int, ...] = (2048, 2048)
-    n_factors: int = 40
-    dropout: float = 0.5
-    window_frames: int | None = None
-    activation: str = "relu"
-    pooling: str = "max"
-    l2_output: bool = False
-    bypass: bool = False
-    predict_variance: bool = False
-
-    def __post_init__(self):
-        # JSON gives lists back
-        for name in ("conv_channels", "conv_pools", "dense_units"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if len(self.conv_channels) != len(self.conv_pools) or not self.conv_channels:
-            raise ValueError("each convolution needs its pooling, 1 for none")
-        if not self.dense_units:
-            raise ValueError("at least one hidden dense layer is needed")
-        if self.activation not in ACTIVATIONS or self.pooling not in POOLINGS:
-            raise ValueError(f"no activation {self.activation} or no pooling {self.pooling}")
-        if self.window_frames is not None and self.window_frames < self.min_frames:
-            raise ValueError(f"a window needs {self.min_frames} frames")
-
-    @property
-    def conv_layers(self):
-        """Names of the convolutions, from the first to the last."""
-        return [f"conv{i + 1}" for i in range(len(self.conv_channels))]
-
-    @property
-    def layers(self):
-        """Names of the hidden layers, from input to output."""
-        return [*self.conv_layers, *(f"dense{i + 1}" for i in range(len(self.dense_units)))]
-
-    def receptive_field(self, layer):
-        """Input frames that one frame of a layer sees, and input frames from one to the next.
-
-        layer : conv1, conv2 …, before its pooling; for dense1, dense2 … the frames meant are those
-            of the last convolution after its pooling, which global pooling joins, or the windows
-        """
-        if self.window_frames is not None and layer not in self.conv_layers:
-            return self.window_frames, self.window_frames
-        return self._field(layer)
-
-    def _field(self, layer=None):
-        width, step = 1, 1
-        for name, pool in zip(self.conv_layers, self.conv_pools, strict=True):
-            width += (self.conv_width - 1) * step
-            if name == layer:
-                return width, step
-            width += (pool - 1) * step
-            step *= pool
-        return width, step
-
-    @property
-    def min_frames(self):
-        """The shortest input, in frames, of which something reaches the dense layers."""
-        return self._field()[0]
-
-    def n_frames(self, n_input_frames, layer=None):
-        """Frames of a convolution's activations; without a layer, of what the last one's pools."""
-        width, step = self._field(layer)
-        return (n_input_frames - width) // step + 1
-
-    def centre_of_frame(self, layer, frame):
-        """The input frame, in fractions, in the middle of what a frame of a layer sees.
-
-        frame : int or array, of the layer's activations, those of all windows one after the other
-        """
-        width, step = self.receptive_field(layer)
-        start = frame * step
-        if self.window_frames is not None and layer in self.conv_layers:
-            window, within = divmod(frame, self.n_frames(self.window_frames, layer))
-            start = window * self.window_frames + within * step
-        return start + (width - 1) / 2
-
-    @property
-    def n_features(self):
-        """How many numbers the first dense layer is given."""
-        last = self.conv_channels[-1]
-        per_filter = 3 if self.window_frames is None else self.n_frames(self.window_frames)
-        return last * per_filter + (3 * sum(self.conv_channels[:-1]) if self.bypass else 0)
 
 
 class Network(nn.Module):

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from audiorec_cli.convnet.network import NetworkSettings
-from audiorec_cli.convnet.training import TrainingSettings
+from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.errors import AudiorecError
 
 CROPPED_SHARE = 550 / 599  # of an excerpt; of [A]'s 599 frames 550

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import math
 import time
-from dataclasses import dataclass
 
 import torch
 
@@ -18,58 +17,6 @@ OTHER_NETWORK = (
     "the checkpoint is damaged, or its network is of another version: "
     "train it again with 'audiorec train'"
 )
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The recipe. Loss, optimiser, momentum and cropping are [A]'s; it does not state the rest.
-
-    epochs : passes over the training tracks; updates : where to stop instead, None for at `epochs`
-    learning_rate : for the squared error summed over the factors of a track; it steps down to a
-        tenth at each share of the epochs, or updates, in `steps`
-    crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
-    validation, test : shares of the matched tracks; from 1 on their number
-    stretch : as in Excerpts; objective : "mse", "wpe" or "likelihood"
-    mixed_precision : run the network in bfloat16; compile : by torch.compile
-    """
-
-    epochs: int = 40
-    batch_size: int = 16
-    learning_rate: float = 0.0125
-    steps: tuple[float, ...] = (0.7, 0.9)
-    momentum: float = 0.9
-    crop_frames: int = 550
-    validation: float = 0.1
-    test: float = 0.1
-    seed: int = 0
-    updates: int | None = None
-    stretch: float = 0.0
-    objective: str = "mse"
-    mixed_precision: bool = False
-    compile: bool = False
-
-    def __post_init__(self):
-        # JSON gives lists back
-        object.__setattr__(self, "steps", tuple(self.steps))
-
-    def learning_rate_at(self, done):
-        """The learning rate after so many epochs; after so many updates where they count."""
-        whole = self.epochs if self.updates is None else self.updates
-        steps_taken = sum(done >= share * whole for share in self.steps)
-        return self.learning_rate * 0.1**steps_taken
-
-    def n_epochs(self, n_excerpts):
-        """Epochs until the end with n_excerpts to train on; where updates count, begun ones too."""
-        if self.updates is None:
-            return self.epochs
-        return math.ceil(self.updates / math.ceil(n_excerpts / self.batch_size))
-
-    def n_seen(self, n_excerpts):
-        """Excerpts that training looks at until its end, with n_excerpts to train on."""
-        if self.updates is None:
-            return self.epochs * n_excerpts
-        epochs, updates = divmod(self.updates, math.ceil(n_excerpts / self.batch_size))
-        return epochs * n_excerpts + updates * self.batch_size
 
 
 def pick_device(name):

@@ -1,0 +1,165 @@
+"""The settings of networks and trainings: light, so that the command line tells their defaults."""
+
+import math
+from dataclasses import dataclass
+
+CHOICES = {
+    "activation": ("relu", "maxout"),
+    "pooling": ("max", "stochastic"),
+    "objective": ("mse", "wpe"),
+}
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The architecture; the defaults are [A]'s.
+
+    conv_channels : filters of each convolution; conv_width : frames that a filter spans
+    conv_pools : frames that pooling joins after each convolution, 1 for none
+    dense_units : units of each hidden dense layer; dropout : share of units dropped before each
+    window_frames : None, for global temporal pooling over an input of any length [A]; or the length
+        of the windows that the network sees one at a time, without global pooling [B]
+    activation : "relu" or "maxout" [G]; pooling : "max" or "stochastic" [F]
+    l2_output : scale the predicted factors to unit norm
+    bypass : give the dense layers the pooled statistics of the earlier convolutions too
+    predict_variance : predict a Gaussian for each factor [H]
+    """
+
+    n_mels: int = 128
+    conv_channels: tuple[int, ...] = (256, 256, 512, 512)
+    conv_width: int = 4
+    conv_pools: tuple[int, ...] = (4, 2, 2, 1)
+    dense_units: tuple[int, ...] = (2048, 2048)
+    n_factors: int = 40
+    dropout: float = 0.5
+    window_frames: int | None = None
+    activation: str = "relu"
+    pooling: str = "max"
+    l2_output: bool = False
+    bypass: bool = False
+    predict_variance: bool = False
+
+    def __post_init__(self):
+        # JSON gives lists back
+        for name in ("conv_channels", "conv_pools", "dense_units"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.conv_channels) != len(self.conv_pools) or not self.conv_channels:
+            raise ValueError("each convolution needs its pooling, 1 for none")
+        if not self.dense_units:
+            raise ValueError("at least one hidden dense layer is needed")
+        for name in ("activation", "pooling"):
+            if getattr(self, name) not in CHOICES[name]:
+                raise ValueError(f"no {name} {getattr(self, name)}")
+        if self.window_frames is not None and self.window_frames < self.min_frames:
+            raise ValueError(f"a window needs {self.min_frames} frames")
+
+    @property
+    def conv_layers(self):
+        """Names of the convolutions, from the first to the last."""
+        return [f"conv{i + 1}" for i in range(len(self.conv_channels))]
+
+    @property
+    def layers(self):
+        """Names of the hidden layers, from input to output."""
+        return [*self.conv_layers, *(f"dense{i + 1}" for i in range(len(self.dense_units)))]
+
+    def receptive_field(self, layer):
+        """Input frames that one frame of a layer sees, and input frames from one to the next.
+
+        layer : conv1, conv2 …, before its pooling; for dense1, dense2 … the frames meant are those
+            of the last convolution after its pooling, which global pooling joins, or the windows
+        """
+        if self.window_frames is not None and layer not in self.conv_layers:
+            return self.window_frames, self.window_frames
+        return self._field(layer)
+
+    def _field(self, layer=None):
+        width, step = 1, 1
+        for name, pool in zip(self.conv_layers, self.conv_pools, strict=True):
+            width += (self.conv_width - 1) * step
+            if name == layer:
+                return width, step
+            width += (pool - 1) * step
+            step *= pool
+        return width, step
+
+    @property
+    def min_frames(self):
+        """The shortest input, in frames, of which something reaches the dense layers."""
+        return self._field()[0]
+
+    def n_frames(self, n_input_frames, layer=None):
+        """Frames of a convolution's activations; without a layer, of what the last one's pools."""
+        width, step = self._field(layer)
+        return (n_input_frames - width) // step + 1
+
+    def centre_of_frame(self, layer, frame):
+        """The input frame, in fractions, in the middle of what a frame of a layer sees.
+
+        frame : int or array, of the layer's activations, those of all windows one after the other
+        """
+        width, step = self.receptive_field(layer)
+        start = frame * step
+        if self.window_frames is not None and layer in self.conv_layers:
+            window, within = divmod(frame, self.n_frames(self.window_frames, layer))
+            start = window * self.window_frames + within * step
+        return start + (width - 1) / 2
+
+    @property
+    def n_features(self):
+        """How many numbers the first dense layer is given."""
+        last = self.conv_channels[-1]
+        per_filter = 3 if self.window_frames is None else self.n_frames(self.window_frames)
+        return last * per_filter + (3 * sum(self.conv_channels[:-1]) if self.bypass else 0)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The recipe. Loss, optimiser, momentum and cropping are [A]'s; it does not state the rest.
+
+    epochs : passes over the training tracks; updates : where to stop instead, None for at `epochs`
+    learning_rate : for the squared error summed over the factors of a track; it steps down to a
+        tenth at each share of the epochs, or updates, in `steps`
+    crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
+    validation, test : shares of the matched tracks; from 1 on their number
+    stretch : as in Excerpts; objective : "mse", "wpe" or "likelihood"
+    mixed_precision : run the network in bfloat16; compile : by torch.compile
+    """
+
+    epochs: int = 40
+    batch_size: int = 16
+    learning_rate: float = 0.0125
+    steps: tuple[float, ...] = (0.7, 0.9)
+    momentum: float = 0.9
+    crop_frames: int = 550
+    validation: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    updates: int | None = None
+    stretch: float = 0.0
+    objective: str = "mse"
+    mixed_precision: bool = False
+    compile: bool = False
+
+    def __post_init__(self):
+        # JSON gives lists back
+        object.__setattr__(self, "steps", tuple(self.steps))
+
+    def learning_rate_at(self, done):
+        """The learning rate after so many epochs; after so many updates where they count."""
+        whole = self.epochs if self.updates is None else self.updates
+        steps_taken = sum(done >= share * whole for share in self.steps)
+        return self.learning_rate * 0.1**steps_taken
+
+    def n_epochs(self, n_excerpts):
+        """Epochs until the end with n_excerpts to train on; where updates count, begun ones too."""
+        if self.updates is None:
+            return self.epochs
+        return math.ceil(self.updates / math.ceil(n_excerpts / self.batch_size))
+
+    def n_seen(self, n_excerpts):
+        """Excerpts that training looks at until its end, with n_excerpts to train on."""
+        if self.updates is None:
+            return self.epochs * n_excerpts
+        epochs, updates = divmod(self.updates, math.ceil(n_excerpts / self.batch_size))
+        return epochs * n_excerpts + updates * self.batch_size
