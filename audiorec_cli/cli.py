@@ -48,9 +48,9 @@ def audiorec(
 ):
     """Recommend music from its sound.
 
-    mels + factorize → train → predict → similar, top-activations: each command hands an HDF5
-    file to the next, and files that are not named are found in the current folder by what they
-    are. Begin with: audiorec mels ./audio
+    mels + factorize → train → predict → similar, evaluate, top-activations: each command hands
+    an HDF5 file to the next, and files that are not named are found in the current folder by what
+    they are. Begin with: audiorec mels ./audio
     """
 
 

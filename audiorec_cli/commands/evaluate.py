@@ -11,6 +11,7 @@ from audiorec_cli import console
 from audiorec_cli.commands import rounds
 from audiorec_cli.commands.joining import require_same_factors
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.evaluation.contest import COMPARED, FIGURES, Contest
 from audiorec_cli.options import (
     CheckpointFile,
     Device,
@@ -30,7 +31,6 @@ COLUMNS = {
     "tail": "tail@10",
     "coverage": "coverage@10",
 }
-COMPARED = ("auc", "map", "ndcg", "recall")
 HALVES = (" (surer half)", " (less sure half)")  # of the candidates, by confidence
 FEWEST_TRACKS = 10  # that baselines are fitted to
 
@@ -93,7 +93,6 @@ def evaluate(
     are in some top 10.
     """
     from audiorec_cli import files
-    from audiorec_cli.evaluation.contest import Contest
 
     if folds is None and (recipes or keep):
         raise AudiorecError("--train and --keep go with --folds: add it, or leave them out")
@@ -252,16 +251,16 @@ def _print(contest, networks, protocol, as_json):
         console.print_json(_as_json(scores, differences, protocol))
         return
     console.print_table(
-        (f"model ({protocol.value})", *COLUMNS.values()),
+        (f"model ({protocol.value})", *(COLUMNS[figure] for figure in (*FIGURES, "coverage"))),
         [
-            (model, *map(_interval, score.figures.values()), score.coverage)
+            (model, *(_interval(score.figures[figure]) for figure in FIGURES), score.coverage)
             for model, score in scores.items()
         ],
     )
     console.print_table(
         ("difference", *(COLUMNS[figure] for figure in COMPARED)),
         [
-            (f"{network} − {other}", *(_interval(mean, sign="+") for mean in figures.values()))
+            (f"{network} − {other}", *(_interval(figures[figure], "+") for figure in COMPARED))
             for network, by_other in differences.items()
             for other, figures in by_other.items()
         ],

@@ -18,7 +18,7 @@ class Excerpts(Dataset):
 
     open_reader : makes a context manager whose read(row) gives (n_mels, n_frames) float16. It is
         called in the loader's process, for an open HDF5 file survives no fork, and is pickled.
-    rows : (n,) rows of the excerpts; targets : (n, n_factors) float32, None for no targets
+    rows : (n,) rows of the excerpts; targets : (n, …) array, a target each, None for no targets
     crop_frames : length of the random crop, None for the whole excerpt
     stretch : how much longer or shorter the sound may be made before the crop: a factor between
         1 / (1 + stretch) and 1 + stretch

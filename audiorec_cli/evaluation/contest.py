@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from audiorec_cli.evaluation.bootstrap import Mean, bootstrapped_means
-from audiorec_cli.evaluation.ranking import rank_candidates
+from audiorec_cli.evaluation.ranking import FIGURES, rank_candidates
 
-FIGURES = ("auc", "map", "ndcg", "recall", "tail")
-COMPARED = FIGURES[:4]
+COMPARED = tuple(figure for figure in FIGURES if figure != "tail")  # what is better when higher
 
 
 class Score(NamedTuple):
@@ -72,8 +71,9 @@ class Contest:
 
     def differences(self, model, others):
         """other → figure → Mean of the difference model - other, paired by user."""
-        mine = self._figures(model)[:, : len(COMPARED)]
-        columns = [mine - self._figures(other)[:, : len(COMPARED)] for other in others]
+        compared = [FIGURES.index(figure) for figure in COMPARED]
+        mine = self._figures(model)[:, compared]
+        columns = [mine - self._figures(other)[:, compared] for other in others]
         means = iter(self._means(np.hstack(columns)) if columns else ())
         return {other: {figure: next(means) for figure in COMPARED} for other in others}
 

@@ -8,7 +8,7 @@ MAP_CUT = 500  # recommendations a user, as in [B] and the Million Song Dataset 
 NDCG_CUT = 10
 RECALL_CUT = 20
 SCORES_AT_A_TIME = 2**21
-NAMES = ("auc", "map", "ndcg", "recall", "tail")
+FIGURES = ("auc", "map", "ndcg", "recall", "tail")
 
 
 class Figures(NamedTuple):
@@ -37,7 +37,7 @@ def rank_candidates(scores_of, truth, is_tail, *, seed):
     truth, is_tail = truth[:, ties].astype(bool), is_tail[ties]
     truth.eliminate_zeros()
     in_a_top = np.zeros(n_candidates, dtype=bool)
-    figures = np.full((n_users, len(NAMES)), np.nan)
+    figures = np.full((n_users, len(FIGURES)), np.nan)
     step = max(1, SCORES_AT_A_TIME // n_candidates)
     for start in range(0, n_users, step):
         users = np.arange(start, min(start + step, n_users))
@@ -49,7 +49,7 @@ def rank_candidates(scores_of, truth, is_tail, *, seed):
             figures[user, -1] = is_tail[top].mean()
             if len(played):
                 figures[user, :-1] = _figures_of_played(scores, ascending, played)
-    return Figures(dict(zip(NAMES, figures.T, strict=True)), float(in_a_top.mean()))
+    return Figures(dict(zip(FIGURES, figures.T, strict=True)), float(in_a_top.mean()))
 
 
 def _top(scores, ascending):

@@ -8,8 +8,9 @@ from audiorec_cli.listening.counts import counted
 def fit_lmf(plays, settings, *, on_step=lambda: None):
     """Fit factors whose products are the log-odds that a listener plays a track [D].
 
-    implicit sets at most f + 2 tracks that a listener did not play against those played, however
-    many are asked for, and draws otherwise with each number of threads: here it has one.
+    Against the tracks that a listener played implicit sets others, drawn by the number of their
+    listeners and his or her own among them: at most f + 2, however many are asked for. It draws
+    otherwise with each number of threads: here it has one.
     It gives both sides a bias besides, in the last two columns. That of tracks is popularity,
     which unit norm is there to take away, and that of listeners moves no ranking: both are left
     out.
