@@ -1,4 +1,4 @@
-"""Every kind of file comes back as it went in, and nothing but a good file is read."""
+"""Every kind of file comes back as it went in, and no stop or full disk loses what was stored."""
 
 import dataclasses
 import errno
@@ -364,122 +364,6 @@ def test_a_track_id_is_never_stored_twice(tmp_path, mels_file):
     assert len(files.load_mels(path).tracks) == 2
 
 
-# What a hostile or damaged file can be: each spoils a good predictions file.
-
-
-def external_link(file):
-    file["stray"] = h5py.ExternalLink("/etc/passwd", "/")
-
-
-def soft_link(file):
-    del file["predicted_factors"]
-    file["predicted_factors"] = h5py.SoftLink("/tracks/size")
-
-
-def external_storage(file):
-    del file["predicted_factors"]
-    file.create_dataset(
-        "predicted_factors", (12, 4), "float32", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
-    )
-
-
-def virtual_dataset(file):
-    del file["predicted_factors"]
-    layout = h5py.VirtualLayout((12, 4), "float32")
-    layout[:] = h5py.VirtualSource("other.h5", "x", (12, 4))
-    file.create_virtual_dataset("predicted_factors", layout)
-
-
-def compressed(file):
-    values = file["predicted_factors"][()]
-    del file["predicted_factors"]
-    file.create_dataset("predicted_factors", data=values, compression="gzip")
-
-
-def never_written(file):
-    del file["predicted_factors"]
-    file.create_dataset("predicted_factors", (12, 4), "float32", chunks=(12, 4))
-
-
-def absurdly_large(file):
-    del file["predicted_factors"]
-    file.create_dataset("predicted_factors", (12, 2**40), "float32", chunks=(12, 1024))
-
-
-def wrong_type(file):
-    del file["predicted_factors"]
-    file["predicted_factors"] = np.zeros((12, 4))
-
-
-def objects(file):
-    del file["predicted_factors"]
-    file.create_dataset("predicted_factors", (12,), dtype=h5py.ref_dtype)
-
-
-def too_few_rows(file):
-    values = file["predicted_factors"][:-1]
-    del file["predicted_factors"]
-    file["predicted_factors"] = values
-
-
-def missing(file):
-    del file["tracks/artist"]
-
-
-def stray(file):
-    file["tracks/extra"] = np.zeros(12)
-
-
-def not_finite(file):
-    file["predicted_factors"][3] = np.nan
-
-
-def twice_the_same_track(file):
-    file["tracks/track_id"][1] = file["tracks/track_id"][0]
-
-
-def named_type(file):
-    file["stray"] = np.dtype("float32")
-
-
-def no_settings(file):
-    file.attrs["params"] = "{"
-
-
-SPOILERS = (
-    external_link, soft_link, external_storage, virtual_dataset, compressed, never_written,
-    absurdly_large, wrong_type, objects, too_few_rows, missing, stray, not_finite,
-    twice_the_same_track, named_type, no_settings,
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda spoil: spoil.__name__)
-def test_a_spoilt_file_is_refused(tmp_path, predictions_file, spoil):
-    path = predictions_file(tmp_path / "p.h5")
-    with h5py.File(path, "r+") as file:
-        spoil(file)
-    with pytest.raises(AudiorecError, match=r"p\.h5 is damaged: .*'audiorec predict'") as caught:
-        files.load_predictions(path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("share", [0.01, 0.3, 0.7, 0.99])
-def test_a_truncated_file_is_refused(tmp_path, predictions_file, share):
-    path = predictions_file(tmp_path / "p.h5")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(AudiorecError, match=r"truncated or damaged|is damaged"):
-        files.load_predictions(path)
-
-
-def test_a_newer_version_is_refused(tmp_path, predictions_file):
-    path = predictions_file(tmp_path / "p.h5")
-    with h5py.File(path, "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(AudiorecError, match=r"schema version 2.*upgrade audiorec"):
-        files.load_predictions(path)
-
-
 def test_the_wrong_kind_is_named(tmp_path, predictions_file):
     path = predictions_file(tmp_path / "p.h5")
     with pytest.raises(AudiorecError) as caught:
@@ -526,25 +410,3 @@ def test_an_odd_kind_is_no_kind_and_stops_nothing(here, predictions_file, value)
     with h5py.File("odd.h5", "w") as file:
         file.attrs["kind"] = value
     assert list(map(str, files.find_all("predictions"))) == ["good.h5"]
-
-
-def test_text_that_is_counted_many_times_is_refused_in_little_memory(tmp_path, predictions_file):
-    path = predictions_file(tmp_path / "p.h5", factors_of(400, 4, 0))
-    with h5py.File(path, "r+") as file:
-        file["tracks/title"][0] = b"x" * 2**24
-        stored = file["tracks/title"].id
-        offset, size = stored.get_offset(), stored.get_storage_size()
-    content = bytearray(path.read_bytes())
-    pointer = size // 400
-    content[offset : offset + size] = content[offset : offset + pointer] * 400
-    path.write_bytes(content)
-    script = (
-        "import resource, sys; from audiorec_cli.cli import main\n"
-        f"status = main(['similar', 'x', '--predictions', {str(path)!r}])\n"
-        "print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    status, peak_mib = map(int, done.stdout.split())
-    assert status == 1
-    assert "claims more text than the file holds" in done.stderr
-    assert peak_mib < 2_500

@@ -103,26 +103,14 @@ PlaysColumn = Annotated[
 
 
 def factorize(
-    log: LogFile,
-    out: OutFile = DEFAULT_NAMES["factors"],
-    model: ModelOption = Model.als,
-    factors: NFactors = 40,
-    holdout: Holdout = 0.0,
-    confidence: ConfidenceOption = None,
-    alpha: Alpha = None,
-    epsilon: Epsilon = None,
-    counts: CountsOption = None,
-    regularization: Regularization = None,
-    learning_rate: LearningRate = None,
-    iterations: Iterations = None,
-    proposal: ProposalOption = None,
-    samples: NSamples = None,
-    group_by: GroupBy = None,
-    user_column: UserColumn = None,
-    track_column: TrackColumn = None,
-    plays_column: PlaysColumn = None,
-    seed: Seed = 0,
-):
+    log: LogFile, out: OutFile = DEFAULT_NAMES["factors"], model: ModelOption = Model.als,
+    factors: NFactors = 40, holdout: Holdout = 0.0, confidence: ConfidenceOption = None,
+    alpha: Alpha = None, epsilon: Epsilon = None, counts: CountsOption = None,
+    regularization: Regularization = None, learning_rate: LearningRate = None,
+    iterations: Iterations = None, proposal: ProposalOption = None, samples: NSamples = None,
+    group_by: GroupBy = None, user_column: UserColumn = None, track_column: TrackColumn = None,
+    plays_column: PlaysColumn = None, seed: Seed = 0,
+):  # fmt: skip
     """Fit latent factors to a listening log by one of four models.
 
     Columns are found by their usual names: user_id, track_id (or artist and title), plays. A log
