@@ -75,6 +75,12 @@ def _print_table(columns, rows, *, as_json, section):
             print("\t".join(_cell(value) for value in row))
 
 
+def print_gap():
+    """Print an empty line between two tables to stdout."""
+    with writing_results():
+        print()
+
+
 def print_json(value):
     """Print a value to stdout as JSON, in letters that every terminal and pipe takes."""
     with writing_results():

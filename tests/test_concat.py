@@ -115,7 +115,8 @@ def test_it_says_what_it_made(here, audiorec, factors_file):
     ("arguments", "message"),
     [(("a.h5",), "a.h5 is one factors file: name two or more"),
      (("a.h5", "b.h5", "--out", "b.h5"), "b.h5 is one of those to concatenate: name another with"),
-     (("a.h5", "b.h5", "--out", "./a.h5"), "a.h5 is one of those to concatenate")],
+     (("a.h5", "b.h5", "--out", "./a.h5"), "a.h5 is one of those to concatenate"),
+     (("a.h5", "./a.h5", "--out", "c.h5"), "a factors file is named twice: name each once")],
 )  # fmt: skip
 def test_what_cannot_be_concatenated_is_left_alone(
     here, audiorec, factors_file, arguments, message

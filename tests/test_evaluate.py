@@ -61,7 +61,7 @@ def told(out):
     """AUC by model, and the mean differences in AUC by the two models' names."""
     result = json.loads(out)
     auc = {row["model"]: row["auc"]["mean"] for row in result["models"]}
-    differences = {(d["model"], d["less"]): d["auc"] for d in result["differences"]}
+    differences = {(d["model"], d["minus"]): d["auc"] for d in result["differences"]}
     return result, auc, differences
 
 
@@ -134,7 +134,7 @@ def test_predictions_of_other_factors_are_refused(library, audiorec):
     write_factors(library[::-1])
     status, _, err = audiorec("evaluate")
     assert status == 1
-    assert "predictions.h5 holds predictions of other factors than the factors file has" in err
+    assert "predictions.h5 holds predictions of other factors than factors.h5 has" in err
 
 
 def test_the_surer_half_is_that_of_the_smaller_deviations(library, audiorec):
@@ -284,11 +284,19 @@ def test_kept_folds_are_not_taken_for_those_of_other_inputs(library, mels_file):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--train", "--epochs 1"), "--train and --keep go with --folds"),
-        (("--folds", 2, "--train", '--out "x'), "has an open quotation: close it"),
+        (("--train", "--epochs 1"), "--train, --keep and --device go with --folds"),
+        (("--device", "cpu"), "--train, --keep and --device go with --folds"),
         (("--folds", 2, "--min-listeners", 60), "0 test tracks have 60 listeners or more"),
-        (("--folds", 2, "--train", "--out x.h5"), "evaluate itself sets --out: leave it out"),
-        (("--folds", 99), "48 groups cannot be dealt into 99 folds: ask for fewer with --folds"),
+        (
+            ("--folds", 99),
+            "48 artists cannot be dealt into 99 folds: ask for 48 with --folds at most",
+        ),
+        (
+            ("--folds", 2, "--train", "", "--train", "--layers 99"),
+            '--train "--layers 99": 550 frames are too few for 99 convolutions',
+        ),
+        (("--folds", 2, "--train", "--validation 30"), "30 tracks set apart leave none of 24"),
+        (("--folds", 2, "--train", "--validation 1.5"), "--validation 1.5: give a share between"),
         (("--folds", 2, "--checkpoint", "m.h5"), "--folds trains networks of its own"),
     ],
 )
@@ -298,8 +306,19 @@ def test_what_does_not_go_together_is_one_line(library, audiorec, arguments, mes
     assert message in err.splitlines()[-1]
 
 
-def test_wrong_options_of_training_are_wrong_usage(library, audiorec):
-    status, _, err = audiorec("evaluate", "--folds", 2, "--train", "--epocks 3")
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ("--epocks 3", "No such option: --epocks"),
+        ("--out x.h5", "evaluate itself sets --out: leave it out"),
+        ("--test 5", "evaluate itself sets --test: leave it out"),
+        ('--out "x', "there is an open quotation"),
+    ],
+)
+def test_wrong_options_of_training_are_wrong_usage_of_train(
+    library, audiorec, monkeypatch, recipe, message
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    status, _, err = audiorec("evaluate", "--folds", 2, "--train", recipe)
     assert status == 2
-    assert "No such option" in err
-    assert "audiorec train" in err
+    assert f"Invalid value for --train: {recipe}: {message}" in err

@@ -79,6 +79,9 @@ def test_figures_agree_with_trec_eval_ties_included(levels, n_candidates):
         str(u): {names[i]: int(t) for i, t in enumerate(row)} for u, row in enumerate(truth)
     }
     measures = {"map_cut.500": "map", "ndcg_cut.10": "ndcg", "recall.20": "recall"}
+    if n_candidates <= 20:
+        assert np.isnan(ours["recall"]).all()
+        del measures["recall.20"]
     theirs = pytrec_eval.RelevanceEvaluator(relevant, set(measures)).evaluate(run)
     for measure, name in measures.items():
         expected = [theirs[str(user)][measure.replace(".", "_")] for user in range(25)]

@@ -59,7 +59,9 @@ def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
         run_epoch(trainer, **options)
 
     monkeypatch.setattr(Trainer, "run_epoch", interrupted)
-    assert audiorec(*longer, "--out", "cut.h5")[0] == 130
+    status, _, err = audiorec(*longer, "--out", "cut.h5")
+    assert status == 130
+    assert err.splitlines()[-1].startswith("cut.h5: stopped after epoch 2: go on with")
     assert files.load_checkpoint("cut.h5").epochs_done == 2
     monkeypatch.undo()
     monkeypatch.chdir(library)
@@ -72,6 +74,8 @@ def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
 def test_the_best_epoch_is_kept(library, audiorec, quick_training):
     status, _, err = audiorec("train", *SHORT)
     assert status == 0
+    assert "replaced" not in err
+    assert "model.h5: the network there will be replaced" in audiorec("train", *SHORT)[2]
     checkpoint = files.load_checkpoint("model.h5")
     best = int(np.argmin(checkpoint.history["validation_loss"])) + 1
     assert f"epoch {best} of 3 is kept" in err
@@ -122,6 +126,9 @@ def test_parts_are_as_large_as_asked_for(library, audiorec, sizes, n, quick_trai
 
 
 def test_parts_that_leave_nothing_to_train_on_are_one_line(library, audiorec, quick_training):
+    status, _, err = audiorec("train", *SHORT, "--validation", 0)
+    assert status == 1
+    assert "--validation 0: give a share between 0 and 1, or a whole number of tracks" in err
     status, _, err = audiorec("train", *SHORT, "--validation", 8, "--test", 4)
     assert status == 1
     assert "12 tracks set apart leave none of 12 to train on: ask for fewer" in err

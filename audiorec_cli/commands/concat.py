@@ -29,6 +29,8 @@ def concat(factors: FactorsFiles, out: OutFile = DEFAULT_NAMES["factors"]):
         raise AudiorecError(f"{factors[0]} is one factors file: name two or more")
     if any(out.resolve() == path.resolve() for path in factors):
         raise AudiorecError(f"{out} is one of those to concatenate: name another with --out")
+    if len({path.resolve() for path in factors}) < len(factors):
+        raise AudiorecError("a factors file is named twice: name each once")
     files.require_writable(out, "factors")
     joined = concatenate([files.load_factors(path) for path in factors], list(map(str, factors)))
     files.save_factors(out, joined)

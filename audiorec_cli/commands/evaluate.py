@@ -58,7 +58,8 @@ Recipes = Annotated[
     typer.Option(
         "--train",
         metavar="OPTIONS",
-        help="With --folds: train with these options; repeat it to compare.",
+        help='With --folds: options to train with, in quotes: --train "--epochs 20 --bypass"; '
+        "repeat it to compare.",
         show_default="those of audiorec train",
     ),
 ]
@@ -94,8 +95,10 @@ def evaluate(
     """
     from audiorec_cli import files
 
-    if folds is None and (recipes or keep):
-        raise AudiorecError("--train and --keep go with --folds: add it, or leave them out")
+    if folds is None and (recipes or keep or device is not Device.auto):
+        raise AudiorecError(
+            "--train, --keep and --device go with --folds: add it, or leave them out"
+        )
     if folds is not None and (checkpoint or predictions):
         raise AudiorecError("--folds trains networks of its own: leave out the ones named")
     named = {text.strip() or rounds.NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
@@ -104,20 +107,26 @@ def evaluate(
     contest = Contest(len(loaded.log.user_id), seed=seed, resamples=resamples)
     with rounds.kept_or_temporary(keep) as folder:
         if folds is None:
-            one = _given_round(mels_path, loaded, checkpoint, predictions)
+            one = _given_round(mels_path, (factors_path, loaded), checkpoint, predictions)
             protocol, made = _checked_protocol(protocol, one, factors_path), [one]
         else:
             protocol = protocol or Protocol.strict
+            if keep is None:
+                console.note("a stop would lose the folds: to go on after one, add --keep DIR")
             options = {"seed": seed, "device": device, "folder": folder}
             every = rounds.Folds(mels_path, loaded, named, protocol.value, **options)
             made = every.rounds(folds, min_listeners=min_listeners)
-        for one in made:
-            _enter_round(contest, one, mels_path, min_listeners, baselines, seed)
-    _print(contest, list(named), protocol, as_json)
+        ranked = [
+            _enter_round(contest, one, mels_path, min_listeners, baselines, seed) for one in made
+        ]
+    _print(contest, list(named), ranked, protocol, as_json)
 
 
 def _given_round(mels_path, factors, checkpoint, predictions):
-    """The round of the checkpoint in this folder, or named, and of what it predicts."""
+    """The round of the checkpoint in this folder, or named, and of what it predicts.
+
+    factors : their path, and Factors
+    """
     from audiorec_cli import files
 
     library, checkpoint = files.load_mels(mels_path), found("checkpoint", checkpoint)
@@ -126,9 +135,10 @@ def _given_round(mels_path, factors, checkpoint, predictions):
     if predicted.fingerprint != trained.fingerprint:
         raise AudiorecError(
             f"{path} was not made from {checkpoint} as it is now: make it again with "
-            "'audiorec predict'"
+            f"'audiorec predict --checkpoint {checkpoint} --out {path}'"
         )
-    require_same_factors(path, predicted, factors)
+    factors_path, factors = factors
+    require_same_factors(path, predicted, factors, factors_path)
     return rounds.round_of_network(library, factors, trained, predicted)
 
 
@@ -139,24 +149,27 @@ def _checked_protocol(protocol, one, factors_path):
     if protocol is Protocol.strict and not unseen.all():
         raise AudiorecError(
             f"{factors_path}: user factors saw the test tracks: for --protocol strict hold them "
-            "out with 'audiorec factorize --holdout 0.1' and train anew"
+            "out with 'audiorec factorize LOG OUT --holdout 0.1', and train and predict with OUT"
         )
     if protocol is Protocol.paper and unseen.any():
         raise AudiorecError(
             f"{factors_path}: the test tracks were held out, which is --protocol strict: for "
-            "paper make factors without --holdout and train anew"
+            "paper make factors without --holdout, and train and predict with them"
         )
     return protocol or (Protocol.strict if unseen.all() else Protocol.paper)
 
 
 def _enter_round(contest, one, mels_path, min_listeners, baselines, seed):
-    """Enter the networks, what they must beat and what they cannot pass, into the contest."""
+    """Enter the networks, what they must beat and what they cannot pass: returns Candidates."""
     tracks, items = one.rows_of("test")
     candidates = rounds.candidates_to_rank(one.factors.log, tracks, items, min_listeners)
+    what = one.factors.params.get("items", "tracks")
+    console.note(f"{len(candidates.items)} {what} ranked for {len(candidates.users)} listeners")
     _enter_networks(contest, candidates, one)
     _enter_listening(contest, candidates, one, seed)
     if baselines:
         _enter_baselines(contest, candidates, one, mels_path, seed)
+    return candidates
 
 
 def _enter_networks(contest, candidates, one):
@@ -237,7 +250,7 @@ def _enter_baselines(contest, candidates, one, mels_path, seed):
             advance()
 
 
-def _print(contest, networks, protocol, as_json):
+def _print(contest, networks, ranked, protocol, as_json):
     """Two tables: every model's figures; what networks differ by from the first and the rest."""
     scores = contest.scores()
     others = [
@@ -248,7 +261,7 @@ def _print(contest, networks, protocol, as_json):
         for index, name in enumerate(networks)
     }
     if as_json:
-        console.print_json(_as_json(scores, differences, protocol))
+        console.print_json(_as_json(scores, differences, ranked, protocol))
         return
     console.print_table(
         (f"model ({protocol.value})", *(COLUMNS[figure] for figure in (*FIGURES, "coverage"))),
@@ -257,6 +270,7 @@ def _print(contest, networks, protocol, as_json):
             for model, score in scores.items()
         ],
     )
+    console.print_gap()
     console.print_table(
         ("difference", *(COLUMNS[figure] for figure in COMPARED)),
         [
@@ -273,18 +287,20 @@ def _interval(mean, sign=""):
     return f"{mean.mean:{sign}.3f} [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]"
 
 
-def _as_json(scores, differences, protocol):
+def _as_json(scores, differences, ranked, protocol):
     def plain(means):
         return {figure: mean._asdict() for figure, mean in means.items()}
 
     return {
         "protocol": protocol.value,
+        "items": sum(len(candidates.items) for candidates in ranked),
+        "listeners": len(set().union(*(candidates.users.tolist() for candidates in ranked))),
         "models": [
             {"model": model, **plain(score.figures), "coverage": score.coverage}
             for model, score in scores.items()
         ],
         "differences": [
-            {"model": network, "less": other, **plain(figures)}
+            {"model": network, "minus": other, **plain(figures)}
             for network, by_other in differences.items()
             for other, figures in by_other.items()
         ],

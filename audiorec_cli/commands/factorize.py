@@ -210,8 +210,8 @@ def _describe(log, reading):
 
 def _describe_result(out, reading, fitted):
     n_tracks, n_factors = fitted.track_factors.shape
-    n_lost = len(reading.plays.tracks) - n_tracks
+    n_lost, n_held_out = len(reading.plays.tracks) - n_tracks, fitted.is_held_out.sum()
     console.note(
-        f"{out}: {n_factors} factors of {n_tracks} {reading.items}"
+        f"{out}: {n_factors} factors of {n_tracks - n_held_out} {reading.items}"
         + (f"; {n_lost} share no listener with the rest" if n_lost else "")
     )

@@ -19,7 +19,7 @@ def examples_of(library, factors, settings, *, by_artist):
     matches = matching.match(library.tracks, factors.log.tracks, by_artist=by_artist)
     _describe_matches(matches, library.tracks)
     groups = groups_of_matches(library.tracks, factors.log.tracks, matches)
-    _check_sizes(settings, factors.is_test[matches.log_rows])
+    check_sizes(settings, factors.is_test[matches.log_rows])
     try:
         examples = make_examples(library, matches, factors, groups, settings)
     except ValueError as error:
@@ -53,10 +53,19 @@ def groups_of_matches(library, logged, matches):
     return groups
 
 
-def _check_sizes(settings, is_test):
-    """Refuse parts that leave nothing to train on, and a test part where the log marks its own."""
+def check_sizes(settings, is_test):
+    """Refuse TrainingSettings whose parts leave nothing to train on, or are no size for a part.
+
+    is_test : (n,) bool, of the tracks that library and log share
+    """
     from audiorec_cli.convnet.splitting import number_of
 
+    for part in ("validation", "test"):
+        size = getattr(settings, part)
+        if size == 0 or (size > 1 and size != int(size)):
+            raise AudiorecError(
+                f"--{part} {size:g}: give a share between 0 and 1, or a whole number of tracks"
+            )
     if is_test.any() and settings.test != type(settings)().test:
         raise AudiorecError("the factors file says which tracks are tested: leave out --test")
     n = np.count_nonzero(~is_test)
@@ -121,12 +130,12 @@ def _confidences(factors):
     return confidence(factors.log.plays, settings_of(factors.params)).T.tocsr()
 
 
-def require_same_factors(path, predicted, factors):
-    """Refuse Predictions, of a file at `path`, that lie in another space than Factors do."""
+def require_same_factors(path, predicted, factors, factors_path):
+    """Refuse Predictions of a file at `path` that lie in another space than Factors do."""
     n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
     learnt = predicted.params.get("factors") or factors.fingerprint
     if n_predicted != n_factors or learnt != factors.fingerprint:
         raise AudiorecError(
-            f"{path} holds predictions of other factors than the factors file has: name the "
+            f"{path} holds predictions of other factors than {factors_path} has: name the "
             "--factors that the network was trained on, or train on these and predict anew"
         )

@@ -14,13 +14,17 @@ import numpy as np
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.commands.joining import check_sizes
 from audiorec_cli.commands.predict import write_predictions
-from audiorec_cli.commands.train import Finished, Match, train
+from audiorec_cli.commands.train import Finished, settings_of_arguments, train
+from audiorec_cli.commands.train_options import Match
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Factors, Mels, Predictions
 
 NETWORK = "network"  # what one is called that has no name
-FOLDS_OWN = ("mels", "factors", "out", "resume", "device")  # options that a fold sets itself
+# options that a fold sets itself
+FOLDS_OWN = ("mels", "factors", "out", "resume", "device", "test")
+UsageError = typer.BadParameter.__base__  # of which typer tells nothing but the subclass
 
 
 @dataclass(frozen=True)
@@ -106,16 +110,21 @@ def recipe_of(options):
     app = typer.Typer()
     app.command()(train)
     try:
-        words = shlex.split(options)
+        context = typer.main.get_command(app).make_context("train", shlex.split(options))
     except ValueError as error:
-        raise AudiorecError(f"--train '{options}' has an open quotation: close it") from error
-    context = typer.main.get_command(app).make_context("audiorec train", words)
+        raise _wrong(options, "there is an open quotation") from error
+    except UsageError as error:
+        raise _wrong(options, error.format_message()) from error
     arguments = dict(context.params)
     for name in FOLDS_OWN:
         if context.get_parameter_source(name).name == "COMMANDLINE":
-            raise AudiorecError(f'--train "{options}": evaluate itself sets --{name}: leave it out')
+            raise _wrong(options, f"evaluate itself sets --{name}: leave it out")
         del arguments[name]
     return arguments
+
+
+def _wrong(options, why):
+    return typer.BadParameter(f"{options}: {why}", param_hint="--train")
 
 
 class Folds:
@@ -142,8 +151,8 @@ class Folds:
     def rounds(self, n_folds, *, min_listeners):
         """Yield the Round of each fold.
 
-        Raises AudiorecError, before anything is trained, when there are too few artists, or too few
-        test tracks in a fold with so many listeners.
+        Raises AudiorecError, before anything is trained, when there are too few artists, too few
+        test tracks in a fold with so many listeners, or a recipe that cannot be trained.
         """
         from audiorec_cli.commands.joining import groups_of_matches
         from audiorec_cli.convnet.splitting import folds_by_group
@@ -152,10 +161,14 @@ class Folds:
         try:
             folds = folds_by_group(groups, n_folds, seed=self._seed)
         except ValueError as error:
-            raise AudiorecError(f"{error}: ask for fewer with --folds") from error
+            raise AudiorecError(
+                f"{len(set(groups))} artists cannot be dealt into {n_folds} folds: ask for "
+                f"{len(set(groups))} with --folds at most"
+            ) from error
         for rows in folds:
             matched = self._matches.library_rows[rows], self._matches.log_rows[rows]
             candidates_to_rank(self._factors.log, *matched, min_listeners)
+            self._check_recipes(rows)
         ceiling, folder = _fitted_to_all(self._factors), self.folder_of(n_folds)
         for number, rows in enumerate(folds, start=1):
             console.note(f"fold {number} of {n_folds}: {len(rows)} tracks to test on")
@@ -164,6 +177,16 @@ class Folds:
             factors = self._fitted(rows, place / "factors.h5", ceiling)
             split, predictions = self._trained(place)
             yield Round(self._library, factors, ceiling, split, self._by_artist, predictions)
+
+    def _check_recipes(self, rows):
+        """Refuse, before any is trained, recipes that make no network or no parts of the tracks."""
+        is_test = np.isin(np.arange(len(self._matches.log_rows)), rows)
+        for name, arguments in self._recipes.items():
+            try:
+                _, training = settings_of_arguments(self._mels_path, self._library, arguments)
+                check_sizes(training, is_test)
+            except AudiorecError as error:
+                raise AudiorecError(f'--train "{name}": {error}') from error
 
     def folder_of(self, n_folds):
         """Where the files of these inputs are kept: those of others are never taken for them."""
@@ -202,6 +225,8 @@ class Folds:
             predicted = path.with_suffix(".predictions.h5")
             if not path.exists():
                 self._train(arguments, place / "factors.h5", path)
+            elif predicted.exists():
+                console.note(f"{path}: kept from before")
             if not predicted.exists():
                 write_predictions(
                     mels=self._mels_path, checkpoint=path, out=predicted, device=self._device

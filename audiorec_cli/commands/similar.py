@@ -86,10 +86,11 @@ def _coordinates(by, path, predicted, factors_path):
         if factors_path is not None:
             raise AudiorecError("--factors goes with --by usage or listening: add it")
         return predicted.predicted_factors
-    factors = files.load_factors(found("factors", factors_path))
+    factors_path = found("factors", factors_path)
+    factors = files.load_factors(factors_path)
     if by is Likeness.listening:
         return usage_coordinates(_listened(predicted.tracks, factors), factors.user_factors)
-    require_same_factors(path, predicted, factors)
+    require_same_factors(path, predicted, factors, factors_path)
     return usage_coordinates(predicted.predicted_factors, factors.user_factors)
 
 

@@ -5,16 +5,40 @@ import itertools
 import json
 import math
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from audiorec_cli import console
-from audiorec_cli.convnet.presets import PRESETS, Grid, settings_of
-from audiorec_cli.convnet.settings import CHOICES, NetworkSettings, TrainingSettings
+from audiorec_cli.commands.train_options import (
+    Activation,
+    ActivationOption,
+    Bypass,
+    Compile,
+    Dropout,
+    Epochs,
+    L2Output,
+    Layers,
+    LearningRate,
+    Match,
+    MatchOption,
+    MixedPrecision,
+    ObjectiveName,
+    ObjectiveOption,
+    OutFile,
+    Pooling,
+    PoolingOption,
+    PredictVariance,
+    PresetName,
+    PresetOption,
+    Resume,
+    Stretch,
+    Test,
+    Updates,
+    UpdateSize,
+    Validation,
+)
+from audiorec_cli.convnet.presets import Grid, settings_of
+from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     DEFAULT_NAMES,
@@ -23,7 +47,6 @@ from audiorec_cli.options import (
     FactorsFile,
     MelsFile,
     Seed,
-    enum_of,
     found,
 )
 
@@ -32,147 +55,6 @@ SECONDS_BETWEEN_SAVES = 30.0
 
 class Finished(AudiorecError):
     """A training to go on with is at its end already."""
-
-
-class Match(StrEnum):
-    """What a log's items are matched by."""
-
-    track = "track"
-    artist = "artist"
-
-
-PresetName = enum_of("PresetName", PRESETS)
-Activation, Pooling, ObjectiveName = (
-    enum_of(name, CHOICES[name.lower()]) for name in ("Activation", "Pooling", "Objective")
-)
-
-
-def _variation(*names, **options):
-    return typer.Option(*names, rich_help_panel="Variations", **options)
-
-
-def _optimiser(*names, **options):
-    return typer.Option(*names, rich_help_panel="Optimiser", **options)
-
-
-def _of_presets(part, name, shown=str):
-    """What a setting of a part of each preset is unless it is given, for help."""
-    defaults = {
-        preset: shown(getattr(getattr(settings, part), name))
-        for preset, settings in PRESETS.items()
-    }
-    if len(set(defaults.values())) == 1:
-        return next(iter(defaults.values()))
-    return ", ".join(f"{preset} {default}" for preset, default in defaults.items())
-
-
-OutFile = Annotated[Path, typer.Option(help="Checkpoint to write.")]
-MatchOption = Annotated[
-    Match, typer.Option(help="artist: every song takes the factors of its artist in the log.")
-]
-Validation = Annotated[
-    float | None,
-    typer.Option(
-        min=1e-9,
-        help="Tracks to validate on: a share of them, or from 1 on their number.",
-        show_default=_of_presets("training", "validation"),
-    ),
-]
-Test = Annotated[
-    float | None,
-    typer.Option(
-        min=1e-9,
-        help="The same of tracks that training never meets; not where the factors file marks them.",
-        show_default=_of_presets("training", "test"),
-    ),
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
-PresetOption = Annotated[
-    PresetName,
-    _variation(help="[A]'s network over 30 s, or [B]'s over windows of 3 s, averaged."),
-]
-Layers = Annotated[
-    int | None,
-    _variation(
-        min=1,
-        max=100,
-        help="Number of convolutions.",
-        show_default=_of_presets("network", "conv_channels", lambda each: str(len(each))),
-    ),
-]
-ActivationOption = Annotated[Activation, _variation(help="Of convolutions and dense layers.")]
-PoolingOption = Annotated[
-    Pooling,
-    _variation(help="stochastic: draw a frame by its activation; when predicting, average so."),
-]
-Dropout = Annotated[
-    float | None,
-    _variation(
-        min=0,
-        max=0.99,
-        help="Share of the input of each dense layer that training leaves out.",
-        show_default=_of_presets("network", "dropout"),
-    ),
-]
-L2Output = Annotated[bool, _variation("--l2-output", help="Scale what it predicts to unit norm.")]
-Stretch = Annotated[
-    float,
-    _variation(
-        min=0,
-        max=9,
-        help="Stretch or compress excerpts in time: 0.1 is by up to 1.1 either way.",
-    ),
-]
-Bypass = Annotated[
-    bool,
-    _variation("--bypass", help="Give the dense layers statistics of the earlier convolutions."),
-]
-PredictVariance = Annotated[
-    bool,
-    _variation("--predict-variance", help="Predict how sure each factor is; maximise likelihood."),
-]
-ObjectiveOption = Annotated[
-    ObjectiveName | None,
-    _variation(
-        help="Squared error, or the weighted prediction error of [B] over the listeners.",
-        show_default=_of_presets("training", "objective"),
-    ),
-]
-Epochs = Annotated[
-    int | None,
-    _optimiser(
-        min=1,
-        help="Passes over the training tracks; the learning rate steps by them.",
-        show_default=_of_presets("training", "epochs"),
-    ),
-]
-Updates = Annotated[
-    int | None, _optimiser(min=1, help="Steps of the optimiser, instead of epochs.")
-]
-UpdateSize = Annotated[
-    int | None,
-    _optimiser(
-        "--batch-size",
-        min=1,
-        max=65536,
-        help="Excerpts an update.",
-        show_default=_of_presets("training", "batch_size"),
-    ),
-]
-LearningRate = Annotated[
-    float | None,
-    _optimiser(
-        min=1e-9,
-        help="Learning rate at the start.",
-        show_default=_of_presets("training", "learning_rate"),
-    ),
-]
-MixedPrecision = Annotated[
-    bool, _optimiser("--mixed-precision", help="Run the network in bfloat16.")
-]
-Compile = Annotated[
-    bool, _optimiser("--compile", help="Compile the network, which takes a while at first.")
-]
 
 
 def train(
@@ -197,32 +79,22 @@ def train(
     from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device
 
-    network = {
-        "activation": activation.value, "pooling": pooling.value, "l2_output": l2_output,
-        "bypass": bypass, "predict_variance": predict_variance, "dropout": dropout,
-    }  # fmt: skip
-    recipe = {
-        "epochs": epochs, "updates": updates, "batch_size": batch_size, "learning_rate": lr,
-        "seed": seed, "stretch": stretch, "mixed_precision": mixed_precision, "compile": compile,
-        "objective": _objective_name(objective, predict_variance), "validation": validation,
+    options = {
+        "preset": preset, "layers": layers, "activation": activation, "pooling": pooling,
+        "dropout": dropout, "l2_output": l2_output, "stretch": stretch, "bypass": bypass,
+        "predict_variance": predict_variance, "objective": objective, "epochs": epochs,
+        "updates": updates, "batch_size": batch_size, "lr": lr, "seed": seed,
+        "mixed_precision": mixed_precision, "compile": compile, "validation": validation,
         "test": test,
     }  # fmt: skip
-    _check(out, resume, epochs, updates)
-    torch_device = pick_device(device.value)
-    paths = found("mels", mels), found("factors", factors)
-    library = files.load_mels(paths[0])
-    settings = _settings(paths[0], library, preset.value, layers, network, recipe)
-    _train(paths, library, out, settings, match, torch_device, resume)
-
-
-def _check(out, resume, epochs, updates):
-    from audiorec_cli import files
-
     files.require_writable(out, "checkpoint")
     if resume and not out.exists():
         raise AudiorecError(f"{out}: no such file to resume from: train without --resume")
-    if epochs is not None and updates is not None:
-        raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
+    torch_device = pick_device(device.value)
+    paths = found("mels", mels), found("factors", factors)
+    library = files.load_mels(paths[0])
+    settings = settings_of_arguments(paths[0], library, options)
+    _train(paths, library, out, settings, match, torch_device, resume)
 
 
 def _objective_name(objective, predict_variance):
@@ -236,25 +108,36 @@ def _objective_name(objective, predict_variance):
     return "likelihood"
 
 
-def _settings(mels_path, library, preset, n_layers, network, recipe):
-    """NetworkSettings and TrainingSettings for the spectrograms of a mels file."""
+def settings_of_arguments(mels_path, library, arguments):
+    """NetworkSettings and TrainingSettings by the arguments of `train`, for a mels file.
+
+    Raises AudiorecError where they make no network for its spectrograms, or exclude each other.
+    """
     from audiorec_cli import files
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
 
+    if arguments["epochs"] is not None and arguments["updates"] is not None:
+        raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
+    given = {name: value for name, value in arguments.items() if value is not None}
+    given["objective"] = _objective_name(given.get("objective"), given["predict_variance"])
+    if "lr" in given:
+        given["learning_rate"] = given["lr"]
     params = asdict(SpectrogramSettings()) | library.params
     with files.MelsReader(mels_path) as reader:
         n_mels, n_frames = reader.read(0).shape
     return settings_of(
-        preset,
+        str(given["preset"]),
         Grid(n_frames, params["sample_rate"] / params["hop_length"]),
-        n_layers=n_layers,
-        network={"n_mels": n_mels, **_given(network)},
-        training=_given(recipe),
+        n_layers=given.get("layers"),
+        network={"n_mels": n_mels, **_of_fields(NetworkSettings, given)},
+        training=_of_fields(TrainingSettings, given),
     )
 
 
-def _given(settings):
-    return {name: value for name, value in settings.items() if value is not None}
+def _of_fields(kind, given):
+    """What of the arguments is a setting of this kind, enumerations as their text."""
+    settings = {field.name: given[field.name] for field in fields(kind) if field.name in given}
+    return {name: str(v) if isinstance(v, StrEnum) else v for name, v in settings.items()}
 
 
 def _train(paths, library, out, settings, match, device, resume):
@@ -276,6 +159,8 @@ def _train(paths, library, out, settings, match, device, resume):
         "spectrogram": library.params,
     }
     earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
+    if out.exists() and not resume:
+        console.note(f"{out}: the network there will be replaced")
     saver = _Saver(out, described, examples.track_ids)
     _fit(paths[0], examples, objective, saver, earlier, device)
     console.note(saver.result(objective, examples))
@@ -350,6 +235,13 @@ class _Saver:
         text = f"{where}, loss {loss:.5f}"
         return text + (f", validation loss {validation[-1]:.5f}" if validation else "")
 
+    def stopped(self):
+        """One line on what a stop leaves."""
+        if self.history is None:
+            return "stopped before the end of the first epoch: nothing is kept of it"
+        n = len(self.history["epoch"])
+        return f"{self._out}: stopped after epoch {n}: go on with the same command and --resume"
+
     def result(self, objective, examples):
         """One line on the epoch that was kept."""
         from audiorec_cli.convnet.objectives import loss_of_constant
@@ -391,5 +283,8 @@ def _fit(mels_path, examples, objective, saver, earlier, device):
                 on_batch=lambda n, loss: advance(n, saver.figures(loss, next(update))),
                 on_epoch=saver.keep,
             )
+    except KeyboardInterrupt:
+        console.note(saver.stopped())
+        raise
     finally:
         saver.save()

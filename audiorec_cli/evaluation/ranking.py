@@ -72,7 +72,8 @@ def _figures_of_played(scores, ascending, played):
         _auc((lower + not_higher - 1) / 2, len(scores)),
         average_precision(ranks),
         _ndcg(ranks),
-        np.count_nonzero(ranks <= RECALL_CUT) / len(ranks),
+        # where all candidates are within the cut it says nothing
+        np.mean(ranks <= RECALL_CUT) if len(scores) > RECALL_CUT else np.nan,
     )
 
 

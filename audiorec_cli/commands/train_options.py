@@ -1,0 +1,155 @@
+"""The options of audiorec train: their choices and defaults are those of the settings."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec_cli.convnet.presets import PRESETS
+from audiorec_cli.convnet.settings import CHOICES
+from audiorec_cli.options import enum_of
+
+
+class Match(StrEnum):
+    """What a log's items are matched by."""
+
+    track = "track"
+    artist = "artist"
+
+
+PresetName = enum_of("PresetName", PRESETS)
+Activation, Pooling, ObjectiveName = (
+    enum_of(name, CHOICES[name.lower()]) for name in ("Activation", "Pooling", "Objective")
+)
+
+
+def _variation(*names, **options):
+    return typer.Option(*names, rich_help_panel="Variations", **options)
+
+
+def _optimiser(*names, **options):
+    return typer.Option(*names, rich_help_panel="Optimiser", **options)
+
+
+def _of_presets(part, name, shown=str):
+    """What a setting of a part of each preset is unless it is given, for help."""
+    defaults = {
+        preset: shown(getattr(getattr(settings, part), name))
+        for preset, settings in PRESETS.items()
+    }
+    if len(set(defaults.values())) == 1:
+        return next(iter(defaults.values()))
+    return ", ".join(f"{preset} {default}" for preset, default in defaults.items())
+
+
+OutFile = Annotated[Path, typer.Option(help="Checkpoint to write.")]
+MatchOption = Annotated[
+    Match, typer.Option(help="artist: every song takes the factors of its artist in the log.")
+]
+Validation = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="Tracks to validate on: a share of them, or from 1 on their number.",
+        show_default=_of_presets("training", "validation"),
+    ),
+]
+Test = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        help="The same of tracks that training never meets; not where the factors file marks them.",
+        show_default=_of_presets("training", "test"),
+    ),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
+PresetOption = Annotated[
+    PresetName,
+    _variation(help="[A]'s network over 30 s, or [B]'s over windows of 3 s, averaged."),
+]
+Layers = Annotated[
+    int | None,
+    _variation(
+        min=1,
+        max=100,
+        help="Number of convolutions.",
+        show_default=_of_presets("network", "conv_channels", lambda each: str(len(each))),
+    ),
+]
+ActivationOption = Annotated[Activation, _variation(help="Of convolutions and dense layers.")]
+PoolingOption = Annotated[
+    Pooling,
+    _variation(help="stochastic: draw a frame by its activation; when predicting, average so."),
+]
+Dropout = Annotated[
+    float | None,
+    _variation(
+        min=0,
+        max=0.99,
+        help="Share of the input of each dense layer that training leaves out.",
+        show_default=_of_presets("network", "dropout"),
+    ),
+]
+L2Output = Annotated[bool, _variation("--l2-output", help="Scale what it predicts to unit norm.")]
+Stretch = Annotated[
+    float,
+    _variation(
+        min=0,
+        max=9,
+        help="Stretch or compress excerpts in time: 0.1 is by up to 1.1 either way.",
+    ),
+]
+Bypass = Annotated[
+    bool,
+    _variation("--bypass", help="Give the dense layers statistics of the earlier convolutions."),
+]
+PredictVariance = Annotated[
+    bool,
+    _variation(
+        "--predict-variance",
+        help="Predict how sure each factor is, as similar and evaluate show; maximise likelihood.",
+    ),
+]
+ObjectiveOption = Annotated[
+    ObjectiveName | None,
+    _variation(
+        help="Squared error, or the weighted prediction error of [B] over the listeners.",
+        show_default=_of_presets("training", "objective"),
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    _optimiser(
+        min=1,
+        help="Passes over the training tracks; the learning rate steps by them.",
+        show_default=_of_presets("training", "epochs"),
+    ),
+]
+Updates = Annotated[
+    int | None, _optimiser(min=1, help="Steps of the optimiser, instead of epochs.")
+]
+UpdateSize = Annotated[
+    int | None,
+    _optimiser(
+        "--batch-size",
+        min=1,
+        max=65536,
+        help="Excerpts an update.",
+        show_default=_of_presets("training", "batch_size"),
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    _optimiser(
+        min=1e-9,
+        help="Learning rate at the start.",
+        show_default=_of_presets("training", "learning_rate"),
+    ),
+]
+MixedPrecision = Annotated[
+    bool, _optimiser("--mixed-precision", help="Run the network in bfloat16.")
+]
+Compile = Annotated[
+    bool, _optimiser("--compile", help="Compile the network, which takes a while at first.")
+]
