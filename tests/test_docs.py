@@ -40,7 +40,8 @@ def test_commands_in_the_documents_exist_with_their_options(page):
         if name in PROSE:
             continue
         assert name in commands, name
-        known = {opt for p in commands[name].params for opt in (*p.opts, "--help")}
+        parameters = commands[name].params
+        known = {opt for p in parameters for opt in (*p.opts, *p.secondary_opts, "--help")}
         unquoted = re.sub(r'"[^"]*"', "", rest.split("#")[0])
         for option in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", unquoted):
             assert option in known, f"{name} {option}"
