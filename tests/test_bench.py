@@ -29,6 +29,14 @@ def test_evaluate_beside_all_scores(bench):
     assert re.search(r"time \d+ s, \d+\.\d\d of the", out)
 
 
+def test_mels_beside_librosa(bench):
+    out = bench("mels.py", "--rounds", 1, "--files", 4)
+    header, *lines, workers = out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["mp3", "flac", "ogg", "wav"]
+    assert all(len(line.split("\t")) == len(header.split("\t")) for line in lines)
+    assert workers.startswith("two workers ")
+
+
 def test_factor_models_beside_popularity(bench, here):
     rows = [f"u{u},t{i},{1 + i % 3}" for u in range(60) for i in range(50) if (u + i) % 3]
     (here / "log.csv").write_text("\n".join(["user_id,track_id,plays", *rows]))

@@ -1,0 +1,155 @@
+"""How quick `audiorec mels` is beside librosa, and beside decoding alone; how much memory it takes.
+
+Files of three minutes are made in a temporary folder. All figures but those of two workers are of
+one core, the least of several rounds in which every way has its turn.
+
+    python tests/bench/mels.py                # ratios for MP3, FLAC, OGG and WAV, and two workers
+    python tests/bench/mels.py --memory       # peak memory for three hours and for thirty seconds
+"""
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import librosa
+import numpy as np
+import soundfile
+from threadpoolctl import threadpool_limits
+
+from audiorec_cli.audio.analysis import Failure, analyse, analyse_all
+from audiorec_cli.audio.spectrogram import SpectrogramSettings
+
+FORMATS = ("mp3", "flac", "ogg", "wav")
+SAMPLE_RATE, SECONDS = 44_100, 180
+SETTINGS = SpectrogramSettings()
+JINGLE_S, MIX_S = 30, 3 * 3600
+PEAK = """
+import resource, sys
+from audiorec_cli.audio.analysis import analyse
+from audiorec_cli.audio.spectrogram import SpectrogramSettings
+print(type(analyse(".", sys.argv[1], SpectrogramSettings())).__name__,
+      resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--files", type=int, default=240, help="for one worker and for two")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        if arguments.memory:
+            _print_memory()
+            return
+        for suffix in FORMATS:
+            _write(f"three-minutes.{suffix}", [_music(SECONDS)])
+        with threadpool_limits(1):
+            _print_ratios(arguments.rounds)
+        _print_workers(arguments.files)
+
+
+def _music(seconds):
+    """Chords over noise that comes and goes, (n, 2) float32: no two seconds of it are alike."""
+    rng = np.random.default_rng(0)
+    t = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
+    roots = np.repeat(rng.choice([110, 147, 165, 196], size=seconds * 2), SAMPLE_RATE // 2)
+    phase = 2 * np.pi * np.cumsum(roots) / SAMPLE_RATE
+    chord = sum(np.sin(phase * interval) for interval in (1, 1.25, 1.5, 2, 3, 4)) / 12
+    drums = rng.normal(size=len(t)) * np.exp(-8 * (t * 2 % 1)) / 5
+    left, right = chord + drums, 0.8 * chord + np.roll(drums, 100)
+    return np.column_stack([left, right]).astype(np.float32)
+
+
+def _write(path, pieces):
+    """Write pieces of sound, (n, 2) each, a second at a time: libsndfile's Vorbis bears no more."""
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 2) as sound:
+        for piece in pieces:
+            for start in range(0, len(piece), SAMPLE_RATE):
+                sound.write(piece[start : start + SAMPLE_RATE])
+
+
+def _ours(path):
+    assert not isinstance(analyse(".", path, SETTINGS), Failure)
+
+
+def _librosa_whole(path):
+    _librosa(*librosa.load(path, sr=SETTINGS.sample_rate))
+
+
+def _librosa_excerpt(path):
+    start = (SECONDS - SETTINGS.seconds) / 2
+    loaded = librosa.load(path, sr=SETTINGS.sample_rate, offset=start, duration=SETTINGS.seconds)
+    _librosa(*loaded)
+
+
+def _librosa(samples, sample_rate):
+    librosa.feature.melspectrogram(
+        y=samples, sr=sample_rate, n_fft=SETTINGS.n_fft, hop_length=SETTINGS.hop_length,
+        n_mels=SETTINGS.n_mels, power=1, center=False,
+    )  # fmt: skip
+
+
+def _decode_alone(path):
+    with soundfile.SoundFile(path) as sound:
+        sound.seek(round((SECONDS - SETTINGS.seconds) / 2 * SAMPLE_RATE))
+        sound.read(round(SETTINGS.seconds * SAMPLE_RATE), dtype="float32")
+
+
+def _print_ratios(rounds):
+    ways = (_ours, _librosa_whole, _librosa_excerpt, _decode_alone)
+    print("format", "ms a file", "librosa, whole", "librosa, 30 s", "of decoding alone", sep="\t")
+    for suffix in FORMATS:
+        path = f"three-minutes.{suffix}"
+        seconds = dict.fromkeys(ways, np.inf)
+        for _ in range(rounds):
+            for way in ways:
+                start = time.perf_counter()
+                way(path)
+                seconds[way] = min(seconds[way], time.perf_counter() - start)
+        ours, whole, excerpt, decoding = seconds.values()
+        print(
+            suffix,
+            f"{1000 * ours:.1f}",
+            f"{whole / ours:.1f} times ours",
+            f"{excerpt / ours:.2f} times ours",
+            f"{ours / decoding:.2f} times it",
+            sep="\t",
+            flush=True,
+        )
+
+
+def _print_workers(n_files):
+    paths = [f"{i}.mp3" for i in range(n_files)]
+    for path in paths:
+        os.link("three-minutes.mp3", path)
+    seconds = {}
+    for workers in (1, 2):
+        start = time.perf_counter()
+        results = list(analyse_all(".", paths, workers=workers, settings=SETTINGS))
+        seconds[workers] = time.perf_counter() - start
+        assert not any(isinstance(result, Failure) for result in results)
+    print(f"two workers {seconds[1] / seconds[2]:.2f} times one, start included, {n_files} files")
+
+
+def _print_memory():
+    tone = _music(JINGLE_S)
+    for name, seconds in (("30 s", JINGLE_S), ("3 h", MIX_S)):
+        for suffix in ("flac", "ogg"):
+            path = f"{name.replace(' ', '')}.{suffix}"
+            _write(path, itertools.repeat(tone, seconds // JINGLE_S))
+            done = subprocess.run(
+                [sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True
+            )
+            kind, peak = done.stdout.split()
+            assert kind == "AnalysedTrack"
+            print(f"{name} of {suffix}: peak memory {int(peak) / 1024:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
