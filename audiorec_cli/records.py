@@ -203,19 +203,36 @@ def _require_unit_norm(factors, name):
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A file that gave no track, and the reason.
+
+    size : bytes, mtime_ns : when it was tried; -1 where the file could not be opened
+    """
+
+    path: str
+    reason: str
+    size: int = -1
+    mtime_ns: int = -1
+
+
+@dataclass(frozen=True)
 class Mels:
     """What a mels file says of its tracks and excerpts; the spectrograms stay on disk.
 
     excerpt_track : (n_excerpts,) int64, row of the excerpt's track, in ascending order, all tracks
     start_s : (n_excerpts,) float64, where in the track the excerpt begins, seconds
-    failures : (path, reason) of every file that gave no track
+    sound_s : (n_excerpts,) float64, seconds of it that hold sound; the rest is silence, put there
+        because the track has no more
+    failures : the Failure of every file that gave no track
     audio_folder : absolute path that the tracks' paths start from
+    params : the settings of the spectrogram, and "excerpts", how many were taken of a track
     """
 
     tracks: Tracks
     excerpt_track: np.ndarray
     start_s: np.ndarray
-    failures: list[tuple[str, str]]
+    sound_s: np.ndarray
+    failures: list[Failure]
     audio_folder: str
     params: dict[str, Any] = field(default_factory=dict)
 
@@ -225,7 +242,19 @@ class Mels:
         _require(((rows >= 0) & (rows < len(self.tracks))).all(), "an excerpt without its track")
         _require((np.diff(rows) >= 0).all(), "excerpts out of the order of their tracks")
         _require(len(set(rows.tolist())) == len(self.tracks), "a track without an excerpt")
+        _require(self.sound_s.shape == rows.shape, "sound_s is not aligned")
         _require(np.isfinite(self.start_s).all(), "start_s is not finite")
+        _require((self.sound_s > 0).all(), "an excerpt without sound")
+
+    @cached_property
+    def n_excerpts(self):
+        """(n_tracks,) number of excerpts of each track."""
+        return np.bincount(self.excerpt_track, minlength=len(self.tracks))
+
+    @property
+    def spectrogram(self):
+        """The settings that a spectrogram depends on, however many are taken of a track."""
+        return {name: value for name, value in self.params.items() if name != "excerpts"}
 
 
 @dataclass(frozen=True)
@@ -233,11 +262,12 @@ class AnalysedTrack:
     """One track's row and its excerpts, ready for the mels file.
 
     columns : a value for each of Tracks' columns
-    start_s : (k,) seconds; mels : (k, n_mels, n_frames) float16
+    start_s, sound_s : (k,) seconds; mels : (k, n_mels, n_frames) float16
     """
 
     columns: dict[str, Any]
     start_s: np.ndarray
+    sound_s: np.ndarray
     mels: np.ndarray
 
 

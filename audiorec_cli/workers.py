@@ -1,12 +1,21 @@
 """Worker processes, and the work that Ctrl-C must not cut in two."""
 
 import contextlib
-import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import threading
+import time
+import traceback
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
+from enum import Enum
+from functools import partial
 from multiprocessing import resource_tracker
+
+ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
+ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
+HELD_UP_S = 5.0  # as long may one item hold up those behind it
 
 
 def usable_cores():
@@ -56,3 +65,155 @@ def uninterrupted():
         signal.signal(signal.SIGINT, before)
         if arrived:
             raise KeyboardInterrupt
+
+
+class Lost(Enum):
+    """What stands in the place of a result that will never come."""
+
+    DIED = "the worker died"
+    TIMED_OUT = "the time limit ran out"
+
+
+def supervised_map(function, items, *, workers=None, time_limit_s, prepare):
+    """Call function(item) in worker processes that may hang or die without harm to the rest.
+
+    prepare : called by each worker before its first item
+    Yields (item, result) in the order of the items; those that take long are overtaken. A worker
+    that dies, or takes longer than the limit over one item, is replaced, and the item's result is
+    a Lost; one that died over an item is given a second try. An exception is raised here.
+
+    Each worker has a pipe of its own: one that all share, and its lock, would be left in pieces
+    by a worker that dies.
+    """
+    supervisor = _Supervisor(function, list(items), workers or usable_cores(), prepare)
+    try:
+        yield from supervisor.run(time_limit_s)
+    finally:
+        supervisor.stop()
+
+
+class _Worker:
+    """A process and the items that it was given, the first of them in work."""
+
+    def __init__(self, function, prepare):
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        arguments = theirs, function, prepare
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
+        with deaf_to_ctrl_c():
+            self.process.start()
+        theirs.close()
+        self.places = deque()
+        self.is_ready = False
+        self.since = time.monotonic()
+
+    def give(self, place, item):
+        if not self.places:
+            self.since = time.monotonic()
+        self.places.append(place)
+        with contextlib.suppress(OSError):  # that it is dead shows when it is listened to
+            self.connection.send(item)
+
+    def stop(self):
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+def _serve(connection, function, prepare):
+    """What a worker does: item after item, until nobody listens any more."""
+    prepare()
+    with contextlib.suppress(EOFError, OSError):
+        connection.send(None)
+        while True:
+            item = connection.recv()
+            try:
+                answer = function(item)
+            except Exception as error:  # noqa: BLE001 - the supervisor raises it
+                error.add_note(traceback.format_exc())
+                answer = error
+            connection.send(answer)
+
+
+class _Supervisor:
+    """Gives items to workers, takes results, and sees to it that every item has one."""
+
+    def __init__(self, function, items, n_workers, prepare):
+        self._start = partial(_Worker, function, prepare)
+        self._items = items
+        self._todo = deque(range(len(items)))
+        self._undelivered = deque()  # places of the items that were given out, in order
+        self._results = {}
+        self._died_once = set()
+        self._workers = [self._start() for _ in range(min(n_workers, len(items)))]
+        self._head, self._head_since = None, time.monotonic()
+
+    def run(self, time_limit_s):
+        while self._todo or self._undelivered:
+            self._give()
+            self._listen(min(1.0, time_limit_s / 4))
+            self._replace_the_late(time_limit_s)
+            yield from self._deliver()
+
+    def stop(self):
+        for worker in self._workers:
+            worker.stop()
+
+    def _give(self):
+        reach = ITEMS_IN_REACH * len(self._workers)
+        for worker in self._workers:
+            while len(worker.places) < ITEMS_AT_A_WORKER and self._todo:
+                is_new = not self._undelivered or self._todo[0] > self._undelivered[-1]
+                if is_new and len(self._undelivered) >= reach:
+                    return
+                place = self._todo.popleft()
+                if is_new:
+                    self._undelivered.append(place)
+                worker.give(place, self._items[place])
+
+    def _listen(self, timeout_s):
+        of_connection = {worker.connection: worker for worker in self._workers}
+        for ready in multiprocessing.connection.wait(list(of_connection), timeout_s):
+            worker = of_connection[ready]
+            try:
+                answer = ready.recv()
+            except (EOFError, OSError):
+                self._replace(worker, Lost.DIED)
+                continue
+            if isinstance(answer, Exception):
+                raise answer
+            if worker.is_ready:
+                self._results[worker.places.popleft()] = answer
+            worker.is_ready, worker.since = True, time.monotonic()
+
+    def _replace_the_late(self, time_limit_s):
+        now = time.monotonic()
+        for worker in list(self._workers):
+            if worker.is_ready and worker.places and now - worker.since > time_limit_s:
+                self._replace(worker, Lost.TIMED_OUT)
+
+    def _replace(self, worker, why):
+        worker.stop()
+        if not worker.is_ready:
+            raise RuntimeError(f"a worker ended at its start, status {worker.process.exitcode}")
+        places = list(worker.places)
+        if places and (why is Lost.TIMED_OUT or places[0] in self._died_once):
+            self._results[places.pop(0)] = why
+        self._died_once.update(places[:1])
+        self._todo.extendleft(reversed(places))
+        self._workers[self._workers.index(worker)] = self._start()
+
+    def _deliver(self):
+        """Yield what is ready, in order, and past an item that has held up the rest for long."""
+        places = self._undelivered
+        while places and places[0] in self._results:
+            yield self._taken(places.popleft())
+        if places and places[0] != self._head:
+            self._head, self._head_since = places[0], time.monotonic()
+        if time.monotonic() - self._head_since > HELD_UP_S:
+            for place in [place for place in places if place in self._results]:
+                places.remove(place)
+                yield self._taken(place)
+
+    def _taken(self, place):
+        return self._items[place], self._results.pop(place)

@@ -138,6 +138,7 @@ def mels_file(tracks):
                     AnalysedTrack(
                         {c: getattr(table, c)[row] for c in Tracks.columns()},
                         np.array([85.0]),
+                        np.array([30.0]),
                         mel[None].astype(np.float16),
                     )
                     for row, mel in enumerate(mels)

@@ -97,7 +97,7 @@ def test_top_activations_of_every_layer(in_demo, audiorec):
 def test_a_second_run_of_mels_does_nothing(in_demo, audiorec):
     before = Path("out.h5").stat().st_size
     _, _, err = audiorec("mels", "./audio", "out.h5")
-    assert "0 of them new" in err
+    assert "176 tracks: 176 kept" in err
     assert Path("out.h5").stat().st_size == before
 
 

@@ -23,6 +23,7 @@ from audiorec_cli.records import (
     AnalysedTrack,
     Checkpoint,
     Factors,
+    Failure,
     LoggedTracks,
     Plays,
     Predictions,
@@ -160,17 +161,19 @@ def test_mels_round_trip_in_batches(tmp_path, data, sizes):
         AnalysedTrack(
             {c: getattr(table, c)[row] for c in Tracks.columns()},
             np.arange(k, dtype=float),
+            np.full(k, 30.0),
             rng.random((k, 128, 599)).astype(np.float16),
         )
         for row, k in enumerate(rng.integers(1, 3, len(table)))
     ]
+    broken = Failure("bad.mp3", "broken", 12, 34)
     for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
         with files.MelsWriter(path, audio_folder="/a", params={"n": 1}) as writer:
             writer.append(items[start : start + size])
-            writer.set_failures([("bad.mp3", "broken")])
+            writer.set_failures([broken])
     mels = files.load_mels(path)
     assert_same(table, mels.tracks)
-    assert mels.failures == [("bad.mp3", "broken")]
+    assert mels.failures == files.load_failures(path) == [broken]
     assert (mels.audio_folder, mels.params) == ("/a", {"n": 1})
     stored = np.concatenate([item.mels for item in items])
     with files.MelsReader(path) as reader:
@@ -185,7 +188,9 @@ def test_a_changed_track_takes_the_place_of_the_old(tmp_path, mels_file):
     path = mels_file(tmp_path / "m.h5", 3)
     old = files.load_mels(path)
     columns = {c: getattr(old.tracks, c)[1] for c in Tracks.columns()} | {"title": "new", "size": 9}
-    changed = AnalysedTrack(columns, np.array([1.0]), np.ones((1, 128, 599), np.float16))
+    changed = AnalysedTrack(
+        columns, np.array([1.0]), np.array([30.0]), np.ones((1, 128, 599), np.float16)
+    )
     with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
         writer.replace(1, changed)
     new = files.load_mels(path)
@@ -207,7 +212,7 @@ with files.MelsWriter({str(path)!r}, audio_folder="/a", params={{}}) as writer:
         columns = dict(track_id=str(i), path=str(i), title="", artist="", album="",
                        duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
         mel = np.full((1, 128, 599), i % 100, np.float16)
-        writer.append([AnalysedTrack(columns, np.zeros(1), mel)])
+        writer.append([AnalysedTrack(columns, np.zeros(1), np.ones(1), mel)])
         print(i, flush=True)
 """
     command = [sys.executable, "-c", script]
@@ -242,7 +247,7 @@ def test_ctrl_c_does_not_cut_an_append_in_two(tmp_path, mels_file, monkeypatch):
     path = mels_file(tmp_path / "m.h5", 2)
     held = files.load_mels(path).tracks
     columns = {c: getattr(held, c)[0] for c in Tracks.columns()} | {"track_id": "new"}
-    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+    item = AnalysedTrack(columns, np.zeros(1), np.ones(1), np.ones((1, 128, 599), np.float16))
     resize = h5py.Dataset.resize
     resized = []
 
@@ -257,7 +262,7 @@ def test_ctrl_c_does_not_cut_an_append_in_two(tmp_path, mels_file, monkeypatch):
         files.MelsWriter(path, audio_folder="/music", params={}) as writer,
     ):
         writer.append([item])
-    assert len(resized) == len(Tracks.columns()) + 3
+    assert len(resized) == len(Tracks.columns()) + 4
     assert files.load_mels(path).tracks.track_id == [*held.track_id, "new"]
 
 
@@ -284,7 +289,7 @@ def items(first):
     for i in range(first, first + 40):
         columns = dict(track_id=f"new {i}", path=f"new {i}", title="t" * i, artist="", album="",
                        duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
-        yield AnalysedTrack(columns, np.zeros(1), np.full((1, 128, 599), i, np.float16))
+        yield AnalysedTrack(columns, np.zeros(1), np.ones(1), np.full((1, 128, 599), i, np.float16))
 
 with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
     for name in ("_write_page", "_write_journal", "_carry_out"):
@@ -309,7 +314,9 @@ def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mel
             assert n_tracks == 43
         table = files.load_mels(path).tracks
         columns = {c: getattr(table, c)[0] for c in Tracks.columns()} | {"track_id": "after"}
-        after = AnalysedTrack(columns, np.zeros(1), np.full((1, 128, 599), 7, np.float16))
+        after = AnalysedTrack(
+            columns, np.zeros(1), np.ones(1), np.full((1, 128, 599), 7, np.float16)
+        )
         with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
             writer.append([after])
         assert files.load_mels(path).tracks.track_id[-1] == "after"
@@ -327,7 +334,7 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(
     path = mels_file(tmp_path / "m.h5", 2)
     held = files.load_mels(path).tracks
     columns = {c: getattr(held, c)[0] for c in Tracks.columns()} | {"track_id": "new"}
-    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+    item = AnalysedTrack(columns, np.zeros(1), np.ones(1), np.ones((1, 128, 599), np.float16))
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -357,7 +364,7 @@ def test_a_track_id_is_never_stored_twice(tmp_path, mels_file):
     path = mels_file(tmp_path / "m.h5", 2)
     held = files.load_mels(path).tracks
     columns = {c: getattr(held, c)[0] for c in Tracks.columns()}
-    item = AnalysedTrack(columns, np.zeros(1), np.ones((1, 128, 599), np.float16))
+    item = AnalysedTrack(columns, np.zeros(1), np.ones(1), np.ones((1, 128, 599), np.float16))
     writer = files.MelsWriter(path, audio_folder="/music", params={})
     with writer, pytest.raises(ValueError, match="occurs twice"):
         writer.append([item])

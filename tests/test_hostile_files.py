@@ -9,6 +9,7 @@ import pytest
 
 from audiorec_cli import files
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.files.schema import SCHEMA_VERSION
 
 # What a hostile or damaged file can be: each spoils a good predictions file.
 
@@ -121,8 +122,10 @@ def test_a_truncated_file_is_refused(tmp_path, predictions_file, share):
 def test_a_newer_version_is_refused(tmp_path, predictions_file):
     path = predictions_file(tmp_path / "p.h5")
     with h5py.File(path, "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(AudiorecError, match=r"schema version 2.*upgrade audiorec"):
+        file.attrs["schema_version"] = SCHEMA_VERSION + 1
+    with pytest.raises(
+        AudiorecError, match=rf"schema version {SCHEMA_VERSION + 1}.*upgrade audiorec"
+    ):
         files.load_predictions(path)
 
 

@@ -1,6 +1,7 @@
 """audiorec mels: every file is accounted for, and nothing is done twice."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -8,13 +9,16 @@ import pytest
 from audiorec_cli import files
 from audiorec_cli.audio import analysis
 from audiorec_cli.audio.spectrogram import SpectrogramSettings, mel_filterbank
+from audiorec_cli.records import Failure
 
 
-def suicidal(folder, path, settings):
-    """Stands in for analyse: dies like a decoder that crashes."""
+def suicidal(path, **_):
+    """Stands in for analyse: dies like a decoder that crashes, or hangs like one that does not."""
     if path == "b.wav":
         os.abort()
-    return analysis.Failure(path, "fine")
+    if path == "c.wav":
+        time.sleep(600)
+    return Failure(path, "fine")
 
 
 @pytest.fixture
@@ -32,10 +36,10 @@ def test_rows_and_failures_are_all_files(library, audiorec):
     mels = files.load_mels("out.h5")
     assert mels.tracks.path == ["a.wav", "c.ogg", "deep/er/b.FLAC"]
     assert mels.tracks.track_id == ["a", "c", "deep/er/b"]
-    assert [path for path, _ in mels.failures] == ["cover.jpg", "fake.mp3"]
+    assert [failure.path for failure in mels.failures] == ["cover.jpg", "fake.mp3"]
     assert mels.audio_folder == str(library)
     assert "failed: fake.mp3: not audio that can be decoded" in err
-    assert "3 tracks, 3 of them new, 1 files failed, 1 without audio" in err
+    assert "out.h5: 3 tracks: 3 new; 1 files failed, 1 others are no audio: 'audiorec info" in err
     np.testing.assert_allclose(mels.start_s, 0.5, atol=0.01)
     with files.MelsReader("out.h5") as reader:
         for row in range(3):
@@ -52,8 +56,8 @@ def test_a_second_run_does_only_what_is_new_or_changed(library, audiorec, write_
         before = [reader.read(row) for row in range(3)]
     status, _, err = audiorec("mels", library, "out.h5")
     assert status == 0
-    assert "4 tracks, 1 of them new" in err
-    assert "1 no longer in" in err
+    assert "4 tracks: 1 new, 1 changed, 1 kept; 1 files failed, 1 others are no audio" in err
+    assert "2 of these were not tried again (--retry); 1 no longer in" in err
     mels = files.load_mels("out.h5")
     assert mels.tracks.path == [*first.tracks.path, "new.wav"]
     assert mels.tracks.duration_s[0] == pytest.approx(40)
@@ -75,7 +79,7 @@ def test_ctrl_c_keeps_what_was_done_and_the_next_run_goes_on(library, audiorec, 
     monkeypatch.setattr(analysis, "analyse_all", analyse_all)
     status, _, err = audiorec("mels", library, "out.h5")
     assert status == 0
-    assert "3 tracks, 2 of them new" in err
+    assert "3 tracks: 2 new, 1 kept" in err
     whole = files.load_mels("out.h5")
     audiorec("mels", library, "whole.h5")
     assert whole.tracks.path == files.load_mels("whole.h5").tracks.path
@@ -109,7 +113,7 @@ def test_two_libraries_do_not_mix(library, audiorec, write_tone):
     library.rename("moved")
     status, _, err = audiorec("mels", "moved", "out.h5")
     assert status == 0
-    assert "3 tracks, 0 of them new" in err
+    assert "3 tracks: 3 kept" in err
     assert files.load_mels("out.h5").audio_folder.endswith("moved")
 
 
@@ -132,10 +136,18 @@ def test_a_file_name_that_is_no_text(library, audiorec, write_tone):
 
 def test_a_worker_that_dies_takes_no_other_file_with_it(monkeypatch, tmp_path):
     monkeypatch.setattr(analysis, "analyse", suicidal)
-    paths = ["a.wav", "b.wav", *(f"{i}.wav" for i in range(20))]
-    results = list(analysis.analyse_all(tmp_path, paths, workers=2, settings=SpectrogramSettings()))
+    paths = ["a.wav", "b.wav", "c.wav", *(f"{i}.wav" for i in range(20))]
+    results = list(
+        analysis.analyse_all(
+            tmp_path, paths, workers=2, settings=SpectrogramSettings(), excerpts=1, time_limit_s=2.0
+        )
+    )
     assert [result.path for result in results] == paths
-    assert [r.path for r in results if r.reason == "crashed the decoder"] == ["b.wav"]
+    lost = {result.path: result.reason for result in results if result.reason != "fine"}
+    assert lost == {
+        "b.wav": "crashed the decoder",
+        "c.wav": "took longer than the time limit",
+    }
 
 
 def test_a_manifest_that_gives_an_id_twice_is_refused(library, audiorec):
@@ -176,4 +188,4 @@ def test_other_windows_give_other_frames(here, audiorec, write_tone):
     assert (abs(mel.argmax(axis=0) - peak) <= 1).all()
     status, _, err = audiorec("mels", "audio", "b.h5")
     assert status == 1
-    assert "b.h5 was made with other settings: name another OUT, or remove it" in err
+    assert "b.h5 was made with --n-fft 1024: repeat it, name another OUT, or remove it" in err

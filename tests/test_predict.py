@@ -35,7 +35,8 @@ def two_excerpts(here, tracks):
     params = asdict(SpectrogramSettings())
     with files.MelsWriter("mels.h5", audio_folder="/music", params=params) as writer:
         columns = [{c: getattr(table, c)[row] for c in Tracks.columns()} for row in range(2)]
-        writer.append([AnalysedTrack(columns[i], np.array([0.0, 30.0]), mels[i]) for i in range(2)])
+        starts, whole = np.array([0.0, 30.0]), np.full(2, 30.0)
+        writer.append([AnalysedTrack(columns[i], starts, whole, mels[i]) for i in range(2)])
     return mels
 
 

@@ -12,11 +12,18 @@ from audiorec_cli.options import Json
 
 def info(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that audiorec made.")],
+    failures: Annotated[
+        bool, typer.Option("--failures", help="List what gave no track to a mels file, and why.")
+    ] = False,
     as_json: Json = False,
 ):
     """Tell what a file is: its kind, its rows, its settings and the command that made it."""
     from audiorec_cli import files
 
+    if failures:
+        rows = [(failure.path, failure.reason) for failure in files.load_failures(file)]
+        console.print_table(("path", "reason"), rows, as_json=as_json)
+        return
     described = {"file": str(file), **files.describe(file)}
     if as_json:
         console.print_json(described)

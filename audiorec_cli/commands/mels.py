@@ -2,17 +2,30 @@
 
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.commands.analysing import Run
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import DEFAULT_NAMES, Workers
 
-TRACKS_A_BATCH = 16
-FAILURES_SHOWN = 5
+MAX_EXCERPTS = 1000
+AGAIN = "Running again"
+WINDOWS = "Windows"
+
+
+def _excerpts(text):
+    """A number of excerpts, or "full"."""
+    if text == "full":
+        return text
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_EXCERPTS:
+        raise typer.BadParameter(f"{text!r} is neither 'full' nor a number from 1 to 1000.")
+    return int(text)
+
 
 AudioFolder = Annotated[
     Path, typer.Argument(metavar="AUDIO", help="Folder with audio files, at any depth.")
@@ -25,57 +38,106 @@ ManifestFile = Annotated[
         help="Names new tracks: a column path, and track_id, title, artist, album, isrc or mbid.",
     ),
 ]
-NFft = Annotated[int, typer.Option(min=512, max=16384, help="Samples a window, at 22,050 Hz.")]
+Excerpts = Annotated[
+    str,
+    typer.Option(
+        parser=_excerpts,
+        metavar="N|full",
+        help="Excerpts of 30 s a track, spread over it: N, or as many as fit without overlap if "
+        "that is less; full covers all of it. 1 is the middle.",
+    ),
+]
+NFft = Annotated[
+    int,
+    typer.Option(
+        min=512, max=16384, help="Samples a window, at 22,050 Hz.", rich_help_panel=WINDOWS
+    ),
+]
 HopLength = Annotated[
-    int, typer.Option(min=128, max=16384, help="Samples from one window to the next.")
+    int,
+    typer.Option(
+        min=128,
+        max=16384,
+        help="Samples from one window to the next.",
+        rich_help_panel=WINDOWS,
+    ),
+]
+TimeLimit = Annotated[
+    float,
+    typer.Option(
+        min=1,
+        metavar="SECONDS",
+        help="Give a file up that takes longer than this.",
+    ),
+]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry",
+        help="Try files again that failed before and have not changed.",
+        rich_help_panel=AGAIN,
+    ),
+]
+Prune = Annotated[
+    bool,
+    typer.Option(
+        "--prune",
+        help="Take tracks out of OUT whose files are no longer in AUDIO.",
+        rich_help_panel=AGAIN,
+    ),
 ]
 
 
 def mels(
     audio: AudioFolder,
     out: OutFile = DEFAULT_NAMES["mels"],
-    workers: Workers = None,
+    excerpts: Excerpts = "1",
     manifest: ManifestFile = None,
+    workers: Workers = None,
+    time_limit: TimeLimit = 120.0,
+    retry: Retry = False,
+    prune: Prune = False,
     n_fft: NFft = 2048,
     hop_length: HopLength = 1102,
 ):
-    """Make log-mel spectrograms of the middle 30 s of every track in a folder.
+    """Make log-mel spectrograms of every track in a folder: of its middle 30 s, or of more.
 
-    Every file is tried, whatever its suffix; files that cannot be decoded are counted here and
-    listed with the reason in the mels file. Run again, it does only what is new or has changed:
-    after Ctrl-C the same command goes on. The windows are those of Dieleman (2014); --n-fft 1024
-    --hop-length 512 are those of van den Oord et al. (2013).
+    Every file is tried, whatever its suffix: MP3, FLAC, OGG, Opus, M4A, WMA, WAV, AIFF and more.
+    What cannot be decoded is counted here and listed with the reason by 'audiorec info OUT'.
+
+    Run again, it does only what is new or has changed: after Ctrl-C, a crash or a full disk the
+    same command goes on where it was.
+
+    Tracks shorter than 30 s are padded with silence, those shorter than 3 s refused.
+
+    The windows are those of Dieleman (2014); --n-fft 1024 --hop-length 512 are those of van den
+    Oord et al. (2013).
     """
     from audiorec_cli import files
+    from audiorec_cli.audio.analysis import analyse_all
     from audiorec_cli.audio.spectrogram import SpectrogramSettings
 
     paths = _audio_paths(audio, out)
     files.require_writable(out, "mels")
     folder = os.path.abspath(audio)
     settings = SpectrogramSettings(n_fft=n_fft, hop_length=hop_length)
+    params = {**asdict(settings), "excerpts": excerpts}
     with files.MelsWriter(
-        out, audio_folder=folder, params=asdict(settings), n_frames=settings.n_frames
+        out, audio_folder=folder, params=params, n_frames=settings.n_frames
     ) as writer:
-        held = writer.mels
-        _check_goes_on(held, out, folder, settings)
-        todo = [path for path in paths if not _is_unchanged(held.tracks, folder, path)]
-        names = _names(paths, held.tracks, manifest)
+        _check_goes_on(writer.mels, out, folder, params)
+        names = _names(paths, writer.mels.tracks, manifest)
         writer.move_audio_folder(folder)
-        failures, n_changed = _analyse(
-            writer, folder, todo, names, workers=workers, settings=settings
-        )
-        writer.set_failures([(failure.path, failure.reason) for failure in failures])
-        _show_failures(failures)
-        n_tracks, n_new = len(writer), len(writer) - len(held.tracks)
-    if not n_tracks:
-        raise AudiorecError(f"{audio}: no file there could be decoded: put audio files in it")
-    n_gone = len(set(held.tracks.path) - set(paths))
-    console.note(
-        f"{out}: {n_tracks} tracks, {n_new} of them new"
-        + (f", {n_changed} changed" if n_changed else "")
-        + _counted(failures)
-        + (f", {n_gone} no longer in {audio}" if n_gone else "")
-    )
+        run = Run(writer, folder, paths, names, retry=retry, prune=prune)
+        run.analyse(
+            partial(
+                analyse_all, folder, workers=workers, settings=settings, excerpts=excerpts,
+                time_limit_s=time_limit,
+            )
+        )  # fmt: skip
+        if not len(writer):
+            raise AudiorecError(f"{audio}: no file there could be decoded: put audio files in it")
+        console.note(run.summary(audio, out))
 
 
 def _audio_paths(audio, out):
@@ -92,25 +154,18 @@ def _audio_paths(audio, out):
     return paths
 
 
-def _check_goes_on(held, out, folder, settings):
+def _check_goes_on(held, out, folder, params):
     """Refuse to mix libraries or settings in one file; a library may have moved as a whole."""
-    if held.params != asdict(settings):
-        raise AudiorecError(f"{out} was made with other settings: name another OUT, or remove it")
+    for name, value in params.items():
+        if held.params.get(name) != value:
+            option = name.replace("_", "-")
+            raise AudiorecError(
+                f"{out} was made with --{option} {held.params.get(name)}: repeat it, name another "
+                "OUT, or remove it"
+            )
     before = held.audio_folder
     if len(held.tracks) and os.path.isdir(before) and not os.path.samefile(before, folder):
         raise AudiorecError(f"{out} holds the tracks of {before}: name another OUT for {folder}")
-
-
-def _is_unchanged(held, folder, path):
-    row = held.row_of_path.get(path)
-    try:
-        state = os.stat(os.path.join(folder, path))
-    except OSError:
-        return False
-    return row is not None and (state.st_size, state.st_mtime_ns) == (
-        held.size[row],
-        held.mtime_ns[row],
-    )
 
 
 def _names(paths, held, manifest):
@@ -133,58 +188,3 @@ def _names(paths, held, manifest):
     if n_held := len(set(said) & set(held.row_of_path)):
         console.note(f"{manifest}: {n_held} of its tracks are held already and keep their names")
     return names
-
-
-def _analyse(writer, folder, todo, names, *, workers, settings):
-    """Analyse the files of `todo` and store their tracks.
-
-    Returns the failures, and how many tracks took the place of what was there before.
-    """
-    from audiorec_cli.audio import analysis
-
-    rows, failures, n_changed, batch = writer.mels.tracks.row_of_path, [], 0, []
-    if not todo:
-        return failures, n_changed
-    results = analysis.analyse_all(folder, todo, workers=workers, settings=settings)
-    try:
-        with console.progress("mels", total=len(todo), unit="files") as advance:
-            for result in results:
-                if isinstance(result, analysis.Failure):
-                    failures.append(result)
-                else:
-                    path = result.columns["path"]
-                    result.columns.update(names[path])
-                    if path in rows:
-                        writer.replace(rows[path], result)
-                        n_changed += 1
-                    else:
-                        batch.append(result)
-                if len(batch) == TRACKS_A_BATCH:
-                    full, batch = batch, []
-                    writer.append(full)
-                advance(1, f"{len(failures)} without a track")
-    finally:
-        if batch:
-            writer.append(batch)
-    return failures, n_changed
-
-
-def _counted(failures):
-    from audiorec_cli.audio.library import is_named_audio
-
-    n_audio = sum(is_named_audio(failure.path) for failure in failures)
-    n_other = len(failures) - n_audio
-    return (f", {n_audio} files failed" if n_audio else "") + (
-        f", {n_other} without audio" if n_other else ""
-    )
-
-
-def _show_failures(failures):
-    """Name the first files that should have been audio; the rest is listed in the mels file."""
-    from audiorec_cli.audio.library import is_named_audio
-
-    named = [failure for failure in failures if is_named_audio(failure.path)]
-    for failure in named[:FAILURES_SHOWN]:
-        console.note(f"failed: {failure.path}: {failure.reason}")
-    if len(named) > FAILURES_SHOWN:
-        console.note(f"… and {len(named) - FAILURES_SHOWN} more, listed in the mels file")

@@ -156,7 +156,7 @@ def _train(paths, library, out, settings, match, device, resume):
         "match": match.value,
         "examples": examples.digest,
         "factors": factors.fingerprint,
-        "spectrogram": library.params,
+        "spectrogram": library.spectrogram,
     }
     earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
     if out.exists() and not resume:

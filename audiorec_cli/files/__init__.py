@@ -1,7 +1,7 @@
 """Reading and writing every file: the only package that knows HDF5."""
 
 from audiorec_cli.files.finding import checkpoint_fingerprint, describe, find, find_all
-from audiorec_cli.files.mels import MelsReader, MelsWriter, load_mels
+from audiorec_cli.files.mels import MelsReader, MelsWriter, load_failures, load_mels
 from audiorec_cli.files.reading import kind_of
 from audiorec_cli.files.schema import MADE_BY
 from audiorec_cli.files.whole import (
@@ -25,6 +25,7 @@ __all__ = [
     "kind_of",
     "load_checkpoint",
     "load_factors",
+    "load_failures",
     "load_mels",
     "load_predictions",
     "require_writable",

@@ -1,5 +1,7 @@
 """The mels file: it grows for hours, a batch at a time, and is itself the state to resume from."""
 
+import os
+from dataclasses import fields
 from pathlib import Path
 
 import h5py
@@ -23,10 +25,11 @@ from audiorec_cli.files.writing import (
     stored_dtype,
     written_whole,
 )
-from audiorec_cli.records import N_FRAMES, N_MELS, Mels, Tracks
+from audiorec_cli.records import N_FRAMES, N_MELS, Failure, Mels, Tracks
 from audiorec_cli.workers import uninterrupted
 
 ROWS_A_CHUNK = 1024
+FAILURE_COLUMNS = tuple(column.name for column in fields(Failure))
 
 
 def load_mels(path):
@@ -38,12 +41,27 @@ def load_mels(path):
     return mels
 
 
+def load_failures(path):
+    """Read the Failures of a mels file; AudiorecError where it is none."""
+    with opened(path, "mels") as file:
+        return _failures_of(file)
+
+
+def _failures_of(file):
+    columns = (read(file, f"failures/{column}") for column in FAILURE_COLUMNS)
+    return [
+        Failure(path, reason, int(size), int(mtime_ns))
+        for path, reason, size, mtime_ns in zip(*columns, strict=True)
+    ]
+
+
 def _mels_of(file):
     return Mels(
         tracks=Tracks(**read_group(file, "tracks")),
         excerpt_track=read(file, "excerpts/track"),
         start_s=read(file, "excerpts/start_s"),
-        failures=list(zip(read(file, "failures/path"), read(file, "failures/reason"), strict=True)),
+        sound_s=read(file, "excerpts/sound_s"),
+        failures=_failures_of(file),
         audio_folder=attribute(file, "audio_folder"),
         params=params(file),
     )
@@ -84,8 +102,11 @@ class MelsWriter:
         if self._is_new:
             journal_of(path).unlink(missing_ok=True)
             _create_empty(path, audio_folder, params, n_frames)
-        self._file = open_checked(path, "mels", self._open)
-        with refusing_damage(path, "mels"):
+        self._load()
+
+    def _load(self):
+        self._file = open_checked(self._path, "mels", self._open)
+        with refusing_damage(self._path, "mels"):
             self.mels = _mels_of(self._file)
         self._track_ids = set(self.mels.tracks.track_id)
 
@@ -117,11 +138,18 @@ class MelsWriter:
         self._file.attrs.create("audio_folder", encoded_folder, dtype=h5py.string_dtype())
         self._commit()
 
-    def append(self, batch):
-        """Store AnalysedTracks behind those that the file holds.
+    def append(self, batch, failures=()):
+        """Store AnalysedTracks and Failures behind those that the file holds.
 
         Raises ValueError, and stores nothing, when a track_id is already there.
         """
+        values = _failures_at(len(self._file["failures/path"]), failures)
+        if batch:
+            values |= self._tracks_behind(batch)
+        self._write(values)
+        self._track_ids.update(item.columns["track_id"] for item in batch)
+
+    def _tracks_behind(self, batch):
         new_ids = [item.columns["track_id"] for item in batch]
         if len(self._track_ids | set(new_ids)) != len(self._track_ids) + len(new_ids):
             raise ValueError("a track_id occurs twice")
@@ -133,11 +161,10 @@ class MelsWriter:
                 np.arange(n_tracks, n_tracks + len(batch)), [len(item.start_s) for item in batch]
             ),
             "excerpts/start_s": np.concatenate([item.start_s for item in batch]),
+            "excerpts/sound_s": np.concatenate([item.sound_s for item in batch]),
             "mels": np.concatenate([item.mels for item in batch]),
         }
-        values |= {name: (column, n_excerpts) for name, column in excerpts.items()}
-        self._write(values)
-        self._track_ids.update(new_ids)
+        return values | {name: (column, n_excerpts) for name, column in excerpts.items()}
 
     def replace(self, row, item):
         """Store an AnalysedTrack in the place of track `row`, whose file has changed.
@@ -149,15 +176,45 @@ class MelsWriter:
             raise ValueError(f"{len(item.start_s)} excerpts in the place of {end - first}")
         values = {f"tracks/{c}": ([item.columns[c]], row) for c in Tracks.columns()}
         values["excerpts/start_s"] = (item.start_s, first)
+        values["excerpts/sound_s"] = (item.sound_s, first)
         values["mels"] = (item.mels, first)
         self._write(values)
 
+    def remove(self, rows):
+        """Take tracks out of the file; `mels` is then what is left.
+
+        What is left is written beside the file, and takes its place when it is whole.
+        """
+        with written_whole(self._path, os.path.getsize(self._path)) as new:
+            stamp(new, "mels", self.mels.params, audio_folder=self.mels.audio_folder)
+            _create_datasets(new, self._file["mels"].shape[-1])
+            self._copy_without(set(rows), new)
+        self._file.close()
+        self._disk.close()
+        self._load()
+
+    def _copy_without(self, rows, new):
+        mels = self.mels
+        kept = np.array([row for row in range(len(mels.tracks)) if row not in rows], dtype=int)
+        excerpts = np.flatnonzero(np.isin(mels.excerpt_track, kept))
+        left = mels.tracks.take(kept)
+        values = {f"tracks/{c}": getattr(left, c) for c in Tracks.columns()}
+        values["excerpts/track"] = np.searchsorted(kept, mels.excerpt_track[excerpts])
+        values["excerpts/start_s"] = mels.start_s[excerpts]
+        values["excerpts/sound_s"] = mels.sound_s[excerpts]
+        values |= {name: column for name, (column, _) in _failures_at(0, mels.failures).items()}
+        for name, column in values.items():
+            new[name].resize(len(column), axis=0)
+            new[name][:] = encoded("mels", name, column)
+        new["mels"].resize(len(excerpts), axis=0)
+        for place, excerpt in enumerate(excerpts):
+            new["mels"][place] = self._file["mels"][excerpt]
+
     def set_failures(self, failures):
-        """Store the list of (path, reason) in the place of the one that the file holds."""
-        paths, reasons = zip(*failures, strict=True) if failures else ((), ())
-        for column in ("path", "reason"):
+        """Store Failures in the place of those that the file holds."""
+        for column in FAILURE_COLUMNS:
             self._file[f"failures/{column}"].resize(0, axis=0)
-        self._write({"failures/path": (paths, 0), "failures/reason": (reasons, 0)})
+        self._write(_failures_at(0, failures))
 
     def _write(self, values):
         """Store values = {dataset: (rows, where the first of them goes)}, all of them or none."""
@@ -182,17 +239,29 @@ class MelsWriter:
             ) from error
 
 
+def _failures_at(first, failures):
+    """What to write of the failures, as of row `first` of those that the file holds."""
+    return {
+        f"failures/{column}": ([getattr(failure, column) for failure in failures], first)
+        for column in FAILURE_COLUMNS
+    }
+
+
 def _create_empty(path, audio_folder, params, n_frames):
     with written_whole(path, 0) as file:
         stamp(file, "mels", params, audio_folder=audio_folder)
-        for name in SCHEMA["mels"]:
-            shape, chunks = (0,), (ROWS_A_CHUNK,)
-            if name == "mels":
-                shape, chunks = (0, N_MELS, n_frames), (1, N_MELS, n_frames)
-            file.create_dataset(
-                name,
-                shape=shape,
-                maxshape=(None, *shape[1:]),
-                chunks=chunks,
-                dtype=stored_dtype("mels", name),
-            )
+        _create_datasets(file, n_frames)
+
+
+def _create_datasets(file, n_frames):
+    for name in SCHEMA["mels"]:
+        shape, chunks = (0,), (ROWS_A_CHUNK,)
+        if name == "mels":
+            shape, chunks = (0, N_MELS, n_frames), (1, N_MELS, n_frames)
+        file.create_dataset(
+            name,
+            shape=shape,
+            maxshape=(None, *shape[1:]),
+            chunks=chunks,
+            dtype=stored_dtype("mels", name),
+        )

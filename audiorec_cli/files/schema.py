@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from audiorec_cli.records import N_MELS, Checkpoint, LoggedTracks
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TEXT = "utf-8"
 
 # The command that makes each kind.
@@ -44,9 +44,12 @@ SCHEMA = {
         **_TRACKS,
         "excerpts/track": Field("int64", ("e",)),
         "excerpts/start_s": Field("float64", ("e",)),
+        "excerpts/sound_s": Field("float64", ("e",)),
         "mels": Field("float16", ("e", N_MELS, "t")),
         "failures/path": Field(TEXT, ("b",)),
         "failures/reason": Field(TEXT, ("b",)),
+        "failures/size": Field("int64", ("b",)),
+        "failures/mtime_ns": Field("int64", ("b",)),
     },
     "factors": {
         **{f"tracks/{c}": Field(TEXT, ("n",)) for c in LoggedTracks.columns()[:5]},

@@ -105,7 +105,9 @@ def _write_mels(ids):
     columns = dict.fromkeys(Tracks.columns(), "") | {"duration_s": 200.0, "size": 0, "mtime_ns": 0}
     mel = np.zeros((1, 128, N_FRAMES), np.float16)
     analysed = [
-        AnalysedTrack(columns | {"track_id": name, "path": name, "artist": name}, np.zeros(1), mel)
+        AnalysedTrack(
+            columns | {"track_id": name, "path": name, "artist": name}, np.zeros(1), np.ones(1), mel
+        )
         for name in ids
     ]
     params = asdict(SpectrogramSettings())
