@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiorec_cli import files
 from audiorec_cli.audio import analysis
@@ -189,3 +190,136 @@ def test_other_windows_give_other_frames(here, audiorec, write_tone):
     status, _, err = audiorec("mels", "audio", "b.h5")
     assert status == 1
     assert "b.h5 was made with --n-fft 1024: repeat it, name another OUT, or remove it" in err
+
+
+def test_files_that_are_gone_are_kept_until_prune(library, audiorec):
+    audiorec("mels", library, "out.h5")
+    with files.MelsReader("out.h5") as reader:
+        last = reader.read(2)
+    (library / "a.wav").unlink()
+    (library / "fake.mp3").unlink()
+    _, _, err = audiorec("mels", library, "out.h5")
+    assert "3 tracks: 2 kept" in err
+    assert f"1 no longer in {library}, kept (--prune takes them out)" in err
+    assert [failure.path for failure in files.load_failures("out.h5")] == ["cover.jpg"]
+    _, _, err = audiorec("mels", library, "out.h5", "--prune")
+    assert f"1 no longer in {library}, taken out" in err
+    mels = files.load_mels("out.h5")
+    assert mels.tracks.path == ["c.ogg", "deep/er/b.FLAC"]
+    assert list(mels.excerpt_track) == [0, 1]
+    with files.MelsReader("out.h5") as reader:
+        assert np.array_equal(reader.read(1), last)
+    assert "2 tracks: 2 kept" in audiorec("mels", library, "out.h5")[2]
+
+
+def test_what_failed_is_tried_again_only_when_changed_or_asked_for(library, audiorec, write_tone):
+    audiorec("mels", library, "out.h5")
+    assert "failed: fake.mp3" not in audiorec("mels", library, "out.h5")[2]
+    assert "failed: fake.mp3" in audiorec("mels", library, "out.h5", "--retry")[2]
+    write_tone(library / "fake.mp3", 31)
+    assert "4 tracks: 1 new, 3 kept" in audiorec("mels", library, "out.h5")[2]
+    (library / "fake.mp3").write_text("not audio again")
+    _, _, err = audiorec("mels", library, "out.h5")
+    assert "3 tracks: 3 kept; 1 files failed" in err
+    assert "fake" not in files.load_mels("out.h5").tracks.track_id
+
+
+def test_info_lists_what_failed_and_why(library, audiorec):
+    audiorec("mels", library, "out.h5")
+    status, out, _ = audiorec("info", "out.h5", "--failures")
+    assert status == 0
+    assert out.splitlines() == [
+        "path\treason",
+        "cover.jpg\tnot audio that can be decoded",
+        "fake.mp3\tnot audio that can be decoded",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("excerpts", "expected"),
+    [
+        ("1", {"long": [50.0], "middling": [15.0], "short": [0.0]}),
+        ("2", {"long": [25.0, 75.0], "middling": [7.5, 22.5], "short": [0.0]}),
+        ("9", {"long": [12.5, 37.5, 62.5, 87.5], "middling": [7.5, 22.5], "short": [0.0]}),
+        ("full", {"long": [0, 25, 50, 75, 100], "middling": [0, 30], "short": [0.0]}),
+    ],
+)
+def test_excerpts_are_spread_over_the_track(here, audiorec, write_tone, excerpts, expected):
+    for name, seconds in (("long", 130), ("middling", 60), ("short", 12)):
+        write_tone(f"audio/{name}.flac", seconds)
+    assert audiorec("mels", "audio", "--excerpts", excerpts)[0] == 0
+    mels = files.load_mels("mels.h5")
+    starts = {
+        track_id: mels.start_s[mels.excerpt_track == row].tolist()
+        for row, track_id in enumerate(mels.tracks.track_id)
+    }
+    assert starts == {name: pytest.approx(values, abs=1e-3) for name, values in expected.items()}
+    with files.MelsReader("mels.h5") as reader:
+        assert len({reader.read(row).tobytes() for row in range(len(mels.start_s))}) > 1
+
+
+def test_an_excerpt_is_the_sound_that_stands_there(here, audiorec, tone):
+    """The first half is a low tone, the second a high one."""
+    halves = tone(30, hz=300), tone(30, hz=3000)
+    os.mkdir("audio")
+    soundfile.write("audio/a.flac", np.concatenate(halves), 22_050)
+    assert audiorec("mels", "audio", "--excerpts", "full")[0] == 0
+    filterbank = mel_filterbank(SpectrogramSettings())
+    with files.MelsReader("mels.h5") as reader:
+        for row, hz in enumerate((300, 3000)):
+            peak = filterbank[:, round(hz * 2048 / 22_050)].toarray().argmax()
+            assert (abs(reader.read(row).argmax(axis=0) - peak) <= 1).all()
+
+
+def test_a_short_track_is_padded_and_marked(here, audiorec, write_tone):
+    write_tone("audio/jingle.ogg", 12)
+    write_tone("audio/song.ogg", 40)
+    write_tone("audio/blip.ogg", 2.5)
+    _, _, err = audiorec("mels", "audio")
+    assert "failed: blip.ogg: shorter than 3 seconds" in err
+    assert "1 short ones padded with silence" in err
+    np.testing.assert_allclose(files.load_mels("mels.h5").sound_s, [12, 30], atol=0.01)
+    with files.MelsReader("mels.h5") as reader:
+        jingle = reader.read(0)
+    n_frames = round(12 * 22_050 / 1102)
+    assert jingle[:, : n_frames - 4].max(axis=0).min() > 1
+    assert not jingle[:, n_frames + 2 :].any()
+
+
+def test_a_track_with_another_number_of_excerpts_takes_a_new_place(here, audiorec, write_tone):
+    for name in "abc":
+        write_tone(f"audio/{name}.flac", 60)
+    audiorec("mels", "audio", "--excerpts", "full")
+    write_tone("audio/b.flac", 100)
+    status, _, err = audiorec("mels", "audio", "--excerpts", "full")
+    assert status == 0
+    assert "3 tracks: 1 changed, 2 kept" in err
+    mels = files.load_mels("mels.h5")
+    assert mels.tracks.track_id == ["a", "c", "b"]
+    assert list(mels.excerpt_track) == [0, 0, 1, 1, 2, 2, 2, 2]
+
+
+def test_excerpts_are_a_number_or_full_and_the_same_again(here, audiorec, write_tone):
+    write_tone("audio/a.flac", 60)
+    for wrong in ("0", "-1", "some", "1001", "2.5"):
+        status, _, err = audiorec("mels", "audio", "--excerpts", wrong)
+        assert status == 2
+        assert "neither 'full' nor a number from 1 to 1000" in " ".join(
+            err.replace("│", "").split()
+        )
+    audiorec("mels", "audio", "--excerpts", "full")
+    status, _, err = audiorec("mels", "audio")
+    assert status == 1
+    assert "mels.h5 was made with --excerpts full: repeat it" in err
+
+
+def test_predictions_and_the_network_take_several_excerpts(
+    here, audiorec, write_tone, checkpoint_file
+):
+    write_tone("audio/a.flac", 90)
+    write_tone("audio/b.flac", 20)
+    audiorec("mels", "audio", "--excerpts", "full")
+    checkpoint_file("model.h5")
+    status, _, err = audiorec("predict")
+    assert status == 0
+    assert "factors of 2 tracks" in err

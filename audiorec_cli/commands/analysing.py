@@ -6,7 +6,7 @@ import time
 from audiorec_cli import console
 from audiorec_cli.records import Failure
 
-SECONDS_BETWEEN_WRITES = 2.0
+SECONDS_BETWEEN_WRITES = 1.0
 EXCERPTS_A_WRITE = 256
 FAILURES_SHOWN = 5
 
