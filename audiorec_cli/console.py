@@ -174,7 +174,8 @@ class _ProgressLines:
             self._print()
 
     def close(self):
-        self._print()
+        if self.n:  # what failed at its first step has its own line
+            self._print()
 
     def _print(self):
         from tqdm import tqdm

@@ -34,7 +34,7 @@ def test_mels_beside_librosa(bench):
     header, *lines, workers = out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["mp3", "flac", "ogg", "wav"]
     assert all(len(line.split("\t")) == len(header.split("\t")) for line in lines)
-    assert workers.startswith("two workers ")
+    assert workers.startswith("two workers: ")
 
 
 def test_factor_models_beside_popularity(bench, here):
@@ -48,3 +48,9 @@ def test_factor_models_beside_popularity(bench, here):
     ]  # fmt: skip
     # tracks whose numbers leave the same remainder have the same listeners
     assert float(lines[1][3]) > float(lines[0][3])
+
+
+def test_factorize_beside_polars(bench):
+    out = bench("factorize.py", "--rows", 20_000, "--rounds", 1, "--command")
+    assert re.search(r"to CSR: \d+\.\d\d times polars' read_csv, 20000 rows", out)
+    assert re.search(r"the whole command: \d+\.\d\d times fit and reading", out)

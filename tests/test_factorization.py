@@ -5,7 +5,8 @@ import pytest
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.factorization import fit_again, fit_factors, settings_of
-from audiorec_cli.listening.logs import LogSettings, read_log
+from audiorec_cli.listening.log_settings import LogSettings
+from audiorec_cli.listening.logs import read_log
 from audiorec_cli.listening.settings import SETTINGS, AlsSettings, BprSettings
 
 

@@ -152,3 +152,51 @@ def test_columns_are_those_named(audiorec, here):
     assert set(log.plays.data) == {1, 2, 3}
     assert audiorec("factorize", "odd.csv", "out.h5", *BASE, *columns, "--group-by", "when")[0] == 0
     assert len(files.load_factors("out.h5").log.user_id) == 16
+
+
+def test_the_log_is_cut_to_what_is_asked_for(here, audiorec):
+    rows = [
+        (f"u{u}", f"t{i}", 2010 + u) for u in range(8) for i in range(6) if i % 2 == u % 2 or i < 2
+    ]
+    lines = [f"{u},{t},{year}-06-01T12:00:00Z" for u, t, year in rows]
+    (here / "log.csv").write_text("\n".join(["user,track_id,timestamp", *lines]))
+    options = ("--since", "2011-06-01", "--until", "2016-06-01", "--min-listeners", 4)
+    status, _, err = audiorec("factorize", "log.csv", *BASE, *options)
+    assert status == 0
+    assert "log.csv: CSV or TSV with a header, such as Last.fm scrobbles: 12 plays of 2" in err
+    assert "4 tracks have too few plays or listeners" in err
+    factors = files.load_factors("factors.h5")
+    assert factors.log.user_id == [f"u{u}" for u in range(1, 7)]
+    assert factors.log.tracks.track_id == ["t0", "t1"]
+    status, _, err = audiorec("factorize", "log.csv", *BASE, "--half-life", 365)
+    assert status == 0
+    plays = files.load_factors("factors.h5").log.plays
+    assert plays.max() == 1
+    assert plays.min() < 0.01
+
+
+def test_one_persons_history_is_told_to_be_split(here, audiorec):
+    lines = [f"{1_700_000_000 + 4000 * (i // 4)},track {i % 7},band" for i in range(60)]
+    (here / "log.csv").write_text("\n".join(["timestamp,title,artist", *lines]))
+    status, _, err = audiorec("factorize", "log.csv", *BASE)
+    assert status == 1
+    assert "no column for the user" in err
+    assert "split it with --group-by session" in err
+    status, _, err = audiorec("factorize", "log.csv", *BASE, "--group-by", "session")
+    assert status == 0
+    assert "60 plays of 7 tracks by 15 listeners" in err
+    assert files.load_factors("factors.h5").params["log"]["by_session"] is True
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2024-13-01", "01.02.2024"])
+def test_a_day_that_is_none_is_wrong_usage(here, log, audiorec, day):
+    status, _, err = audiorec("factorize", "log.csv", "--since", day)
+    assert status == 2
+    assert "is no day such as 2024-12-31" in " ".join(err.replace("│", "").split())
+
+
+def test_nothing_is_said_of_threads(factorized, audiorec, log):
+    """implicit warns of BLAS threads, which are set as it asks."""
+    status, _, err = audiorec("factorize", log, "out.h5", *BASE)
+    assert status == 0
+    assert "BLAS" not in err and "Warning" not in err

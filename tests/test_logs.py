@@ -1,18 +1,24 @@
-"""Logs in their layouts become the same plays."""
+"""Logs in tables become the same plays, and say what is wrong with them."""
+
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.listening.logs import LogSettings, read_log
+from audiorec_cli.listening.log_settings import Columns, LogSettings
+from audiorec_cli.listening.logs import read_log
 
 EXPECTED = {("ann", "x"): 3, ("ann", "y"): 1, ("bob", "x"): 2}
 
 
 def read(tmp_path, content, **settings):
+    """Read a log; the settings that Columns has are its."""
     path = tmp_path / "log.txt"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_log(path, LogSettings(**settings))
+    named = {field.name for field in fields(Columns)} & {*settings}
+    columns = Columns(**{name: settings.pop(name) for name in named})
+    return read_log(path, LogSettings(columns=columns, **settings))
 
 
 def as_dict(plays):
@@ -65,16 +71,16 @@ def test_quotation_marks_in_tab_separated_titles_are_letters(tmp_path):
 
 def test_columns_can_be_named(tmp_path):
     log = "who,what,times,session\nann,x,3,s1\nann,y,1,s2\n"
-    named = {"track_column": "what", "plays_column": "times"}
-    plays = read(tmp_path, log, user_column="who", **named).plays
+    named = {"track": "what", "plays": "times"}
+    plays = read(tmp_path, log, user="who", **named).plays
     assert as_dict(plays) == {("ann", "x"): 3, ("ann", "y"): 1}
-    plays = read(tmp_path, log, group_by="session", **named).plays
+    plays = read(tmp_path, log, group="session", **named).plays
     assert plays.user_id == ["s1", "s2"]
 
 
 def test_groups_of_two_listeners_are_not_mixed(tmp_path):
     log = "user_id,track_id,session\nann,x,1\nbob,y,1\nann,z,2\n"
-    plays = read(tmp_path, log, group_by="session").plays
+    plays = read(tmp_path, log, group="session").plays
     assert plays.user_id == ["ann / 1", "ann / 2", "bob / 1"]
 
 
@@ -89,6 +95,11 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
     broken = "u,t,many\nu,,1\n,t,1\nu,t,-1\nu,t,nan\n"
     reading = read(tmp_path, "user_id,track_id,plays\n" + good + broken)
     assert reading.broken_rows == 5
+    assert reading.broken_shown == [
+        "line 502: no number of plays",
+        "line 503: no track",
+        "line 504: no listener",
+    ]
     assert reading.plays.plays.sum() == 500
 
 
@@ -96,10 +107,13 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
     ("content", "message"),
     [
         ("", "is empty"),
-        ("user_id,track_id,plays\nu,t,many\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
-        ("user_id,track_id,plays\nu,t,1e39\nu,x,1\n", "1 of 2 rows have no .*--plays-column"),
+        (
+            "user_id,track_id,plays\nu,t,many\nu,x,1\n",
+            r"1 of 2 rows .*line 2: no num.*--plays-column",
+        ),
+        ("user_id,track_id,plays\nu,t,1e39\nu,x,1\n", r"line 2: no number of plays.*mend the log"),
         ("user_id,track_id\nu,t\n".encode("utf-16"), "is no text in UTF-8: .*CSV in UTF-8"),
-        ('[{"ts": "2023-01-01"}]', "is JSON, which is not read yet: turn it into CSV"),
+        ('[{"ts": "2023-01-01"}]', "is JSON, but no history that is known: name its layout"),
         (b"\x1f\x8b\x08\x00abc", "is no text in UTF-8: unpack it"),
         ("user_id,track_id,plays\n", "has a header and no rows"),
         (
@@ -119,7 +133,7 @@ def test_what_is_no_log_is_refused(tmp_path, content, message):
 
 def test_a_named_column_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(AudiorecError, match=r"no column 'playlist': name one of user_id, track_id"):
-        read(tmp_path, "user_id,track_id\nu,t\n", group_by="playlist")
+        read(tmp_path, "user_id,track_id\nu,t\n", group="playlist")
 
 
 def test_bytes_that_are_no_text_do_not_stop_the_reading(tmp_path):

@@ -1,6 +1,7 @@
 """audiorec factorize: latent factors from a listening log."""
 
 from dataclasses import asdict, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +10,13 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.listening.log_settings import LOG_FORMATS, Columns, LogSettings
 from audiorec_cli.listening.settings import CHOICES, SAMPLED, SETTINGS
 from audiorec_cli.options import DEFAULT_NAMES, Seed, enum_of
 
+SESSION = "session"
 Model = enum_of("Model", SETTINGS)
+LogFormat = enum_of("LogFormat", LOG_FORMATS)
 Confidence, Counts, Proposal = (
     enum_of(name.title(), CHOICES[name]) for name in ("confidence", "counts", "proposal")
 )
@@ -20,6 +24,19 @@ Confidence, Counts, Proposal = (
 
 def _option(help_text, **limits):
     return typer.Option(help=help_text, **limits)
+
+
+def _of_log(*names_and_help, **options):
+    *names, help_text = names_and_help
+    return typer.Option(*names, help=help_text, rich_help_panel="The log", **options)
+
+
+def _day(text):
+    """The first second of a day, since 1970."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day such as 2024-12-31.") from error
 
 
 def _of_models(setting, help_text, **limits):
@@ -30,11 +47,12 @@ def _of_models(setting, help_text, **limits):
         if hasattr(settings, setting)
     }
     shown = ", ".join(f"{name} {default}" for name, default in defaults.items())
-    return typer.Option(help=help_text, show_default=shown, **limits)
+    return typer.Option(help=help_text, show_default=shown, rich_help_panel="The models", **limits)
 
 
 LogFile = Annotated[
-    Path, typer.Argument(metavar="LOG", help="CSV or TSV with a header, or Taste Profile triplets.")
+    Path,
+    typer.Argument(metavar="LOG", help="A listening log: a file, a folder of them, or a zip."),
 ]
 OutFile = Annotated[Path, typer.Argument(metavar="OUT", help="Factors file to write.")]
 ModelOption = Annotated[
@@ -92,30 +110,75 @@ NSamples = Annotated[
     int | None,
     _of_models("n_samples", "Tracks that the sampled softmax draws a step.", min=1, max=10**7),
 ]
+FormatOption = Annotated[
+    LogFormat | None,
+    _of_log(
+        "--format",
+        "; ".join(f"{name}: {what}" for name, what in LOG_FORMATS.items()) + ".",
+        show_default="by content",
+        metavar="FORMAT",
+    ),
+]
+Since = Annotated[
+    datetime | None,
+    _of_log("Only plays of this day or later, UTC.", parser=_day, metavar="YYYY-MM-DD"),
+]
+Until = Annotated[
+    datetime | None,
+    _of_log("Only plays of this day or before, UTC.", parser=_day, metavar="YYYY-MM-DD"),
+]
+HalfLife = Annotated[
+    float | None,
+    _of_log(
+        "A play counts half after so many days, a quarter after twice as many …, seen from the "
+        "last play.",
+        min=1e-3,
+        metavar="DAYS",
+    ),
+]
+MinPlays = Annotated[float, _of_log("Leave out tracks with fewer plays.", min=0)]
+MinListeners = Annotated[int, _of_log("Leave out tracks with fewer listeners.", min=1)]
 GroupBy = Annotated[
-    str | None, _option("Column that splits each listener: a session, a playlist …")
+    str | None,
+    _of_log(
+        "session: split each listener where nothing was played for 30 minutes, which makes many of "
+        "one person; or a column to split by, such as a playlist.",
+        metavar="session|COLUMN",
+    ),
 ]
-UserColumn = Annotated[str | None, _option("Column of the listener.")]
-TrackColumn = Annotated[str | None, _option("Column of the track.")]
+UserColumn = Annotated[str | None, _of_log("Column of the listener.", metavar="COLUMN")]
+TrackColumn = Annotated[str | None, _of_log("Column of the track.", metavar="COLUMN")]
 PlaysColumn = Annotated[
-    str | None, _option("Column of the number of plays; without one, a row is one.")
+    str | None,
+    _of_log("Column of the number of plays; without one, a row is one.", metavar="COLUMN"),
 ]
+TimestampColumn = Annotated[str | None, _of_log("Column of the time of a play.", metavar="COLUMN")]
 
 
 def factorize(
     log: LogFile, out: OutFile = DEFAULT_NAMES["factors"], model: ModelOption = Model.als,
-    factors: NFactors = 40, holdout: Holdout = 0.0, confidence: ConfidenceOption = None,
+    factors: NFactors = 40, holdout: Holdout = 0.0, seed: Seed = 0,
+    log_format: FormatOption = None, group_by: GroupBy = None, since: Since = None,
+    until: Until = None, half_life: HalfLife = None, min_plays: MinPlays = 0,
+    min_listeners: MinListeners = 1, user_column: UserColumn = None,
+    track_column: TrackColumn = None, plays_column: PlaysColumn = None,
+    timestamp_column: TimestampColumn = None, confidence: ConfidenceOption = None,
     alpha: Alpha = None, epsilon: Epsilon = None, counts: CountsOption = None,
     regularization: Regularization = None, learning_rate: LearningRate = None,
     iterations: Iterations = None, proposal: ProposalOption = None, samples: NSamples = None,
-    group_by: GroupBy = None, user_column: UserColumn = None, track_column: TrackColumn = None,
-    plays_column: PlaysColumn = None, seed: Seed = 0,
 ):  # fmt: skip
     """Fit latent factors to a listening log by one of four models.
 
-    Columns are found by their usual names: user_id, track_id (or artist and title), plays. A log
-    with artists only gives factors of artists; join them to songs with: audiorec train --match
-    artist. An option that has no part in the model chosen is an error.
+    The log may be what Spotify (as zip or folder), Last.fm exporters, ListenBrainz or Maloja give
+    you, a data set (Taste Profile, Last.fm-1K and 360K, Million Playlist), or any CSV, TSV or
+    Parquet whose columns have usual names: user_id, track_id (or artist and title), plays. It is
+    recognised by its content.
+
+    Taste needs many listeners to tell tracks apart. The history of one person is split into
+    sessions: audiorec factorize my_spotify_data.zip --group-by session
+
+    A log with artists only gives factors of artists; join them to songs with: audiorec train
+    --match artist. An option that has no part in the model chosen is an error.
     """
     from audiorec_cli import files
     from audiorec_cli.listening import logs
@@ -127,7 +190,20 @@ def factorize(
     }  # fmt: skip
     settings = _settings(model, options)
     files.require_writable(out, "factors")
-    log_settings = logs.LogSettings(user_column, track_column, plays_column, group_by)
+    by_session = group_by == SESSION
+    log_settings = LogSettings(
+        columns=Columns(
+            user_column, track_column, plays_column, timestamp_column,
+            group=None if by_session else group_by, of_one=by_session,
+        ),
+        format=log_format and str(log_format),
+        since=since and since.timestamp(),
+        until=until and (until + timedelta(days=1)).timestamp(),
+        min_plays=min_plays,
+        min_listeners=min_listeners,
+        half_life_days=half_life,
+        by_session=by_session,
+    )  # fmt: skip
     reading = logs.read_log(log, log_settings)
     _describe(log, reading)
     fitted = _fit(reading, settings, _held_out(reading, holdout, seed))
@@ -200,10 +276,20 @@ def _shown(log_likelihood):
 def _describe(log, reading):
     plays = reading.plays
     console.note(
-        f"{log}: {plays.plays.sum():.0f} plays of {len(plays.tracks)} {reading.items} "
+        f"{log}: {reading.layout}"
+        + (f" in {reading.n_files} files" if reading.n_files > 1 else "")
+        + f": {plays.plays.sum():.0f} plays of {len(plays.tracks)} {reading.items} "
         f"by {len(plays.user_id)} listeners"
-        + (f"; {reading.broken_rows} broken rows left out" if reading.broken_rows else "")
     )
+    if reading.rows_left_out:
+        console.note(f"{reading.rows_left_out} rows are no music, or were played for under 30 s")
+    if reading.tracks_left_out:
+        console.note(f"{reading.tracks_left_out} {reading.items} have too few plays or listeners")
+    if reading.broken_rows:
+        told = "; ".join(reading.broken_shown) + "; …" * (
+            reading.broken_rows > len(reading.broken_shown)
+        )
+        console.note(f"{reading.broken_rows} broken rows left out: {told}")
     if reading.items == "artists":
         console.note("the log knows no tracks, so its artists are taken as the items")
 

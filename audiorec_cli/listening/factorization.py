@@ -75,8 +75,8 @@ def _require_enough(shape, n_factors, left):
     n_users, n_tracks = shape
     if n_users < 2:
         raise AudiorecError(
-            "the log has one listener, and taste needs several to differ: name a column that "
-            "splits the history, such as a session or a playlist, with --group-by"
+            "the log has one listener, and taste needs several to differ: "
+            "split the history with --group-by session, or by a column with --group-by COLUMN"
         )
     if n_tracks < 2:
         raise AudiorecError(

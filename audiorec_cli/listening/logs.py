@@ -1,206 +1,339 @@
-"""Listening logs to Plays: CSV and TSV with a header, or Taste Profile triplets."""
+"""Listening logs to Plays, whatever layout they come in."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 from scipy.sparse import csr_matrix
 
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.listening.log_files import log_files
+from audiorec_cli.listening.log_settings import LOG_FORMATS
+from audiorec_cli.listening.log_source import ANONYMOUS, Unreadable
+from audiorec_cli.listening.log_tables import REMEDY
+from audiorec_cli.listening.times import in_seconds
 from audiorec_cli.records import LoggedTracks, Plays
 
-# Names that a column goes by, most specific first. A track has an id, or a title and an artist;
-# a log without either lists artists, and then these are its items.
-COLUMN_NAMES = {
-    "user": ("user_id", "userid", "user", "user_name", "username", "listener", "listener_id"),
-    "track": ("track_id", "trackid", "song_id", "songid", "song", "item_id", "item", "track_uri"),
-    "title": ("title", "track_name", "track_title", "song_title", "song_name", "track", "name"),
-    "artist": ("artist", "artist_name", "artistname", "artists", "creator"),
-    "plays": ("plays", "play_count", "playcount", "listen_count", "listens", "count", "n_plays"),
-    "isrc": ("isrc",),
-    "mbid": ("recording_mbid", "track_mbid", "mbid", "musicbrainz_trackid"),
-}
+LISTENER = ("user", "group")
 DESCRIPTIONS = ("title", "artist", "isrc", "mbid")
-TRIPLETS = ("user", "track", "plays")
+ITEM = ("track", *DESCRIPTIONS)
 MAX_BROKEN_SHARE = 0.01
+BROKEN_SHOWN = 3
 PLAYS = (1e-6, 1e12)  # what a number of plays can be; fewer than the least are none
-HEADER_SHOWN = 200  # characters
-ALONE = "if it is one person's history, split it by a column with --group-by, else "
-REMEDY = "name its columns with --user-column, --track-column and --plays-column"
-
-
-@dataclass(frozen=True)
-class LogSettings:
-    """Which columns of a log say what, where its header does not tell.
-
-    user_column, track_column, plays_column : names in the header, None to find them
-    group_by : a column that splits each listener into several, such as a session or a playlist
-    """
-
-    user_column: str | None = None
-    track_column: str | None = None
-    plays_column: str | None = None
-    group_by: str | None = None
+SESSION_GAP_S = 30 * 60
+DAY_S = 24 * 3600
+FLAGS = ("left_out", "is_blank")
+# What may be the matter with a row; from NO_LISTENER on it is broken.
+BLANK, LEFT_OUT, SILENT, NO_LISTENER, NO_TRACK, NO_PLAYS, NO_TIME = range(1, 8)
+FAULTS = {
+    NO_LISTENER: "listener",
+    NO_TRACK: "track",
+    NO_PLAYS: "number of plays",
+    NO_TIME: "time",
+}
+UNDATED = (
+    "does not say when tracks were played: leave out --since, --until, --half-life and --group-by "
+    "session, or name the column with --timestamp-column"
+)
 
 
 @dataclass(frozen=True)
 class LogReading:
     """What reading a log gave.
 
-    items : "tracks", or "artists" where the log knows no tracks; broken_rows : number left out
+    items : "tracks", or "artists" where the log knows no tracks
+    layout : what kind of log it was; n_files : number of files
+    broken_rows : number of rows left out because something is missing in them
+    broken_shown : of the first of them, where it is and what is missing
+    rows_left_out : number of rows that are no plays of a track, or too short ones
+    tracks_left_out : number of tracks with too few plays or listeners
     """
 
     plays: Plays
     items: str
+    layout: str
+    n_files: int
     broken_rows: int
+    broken_shown: list[str]
+    rows_left_out: int
+    tracks_left_out: int
 
 
 def read_log(path, settings):
     """Read a listening log, adding up the plays of each listener and track.
 
-    Rows without a listener, a track or a number of plays are left out and counted; more than 1 %
-    of them is an error. Rows of no plays say nothing and are left out too.
+    Rows without a listener, a track or a number of plays (or a time, where it matters) are left
+    out and counted; more than 1 % of them is an error. Rows of no plays are left out too.
     Users and tracks come in the order of their ids, whatever the order of the rows.
     Returns a LogReading. Raises AudiorecError.
     """
-    table, columns = _scan(Path(path), settings)
-    try:
-        n_rows, n_silent, good = _add_up(table, columns)
-    except pl.exceptions.PolarsError as error:
+    tally = _Tally(settings)
+    with log_files(path, settings.format) as files:
+        for file in files:
+            tally.read(file, several=len(files) > 1)
+    tally.check(path, files[0].format)
+    rows = _within(pl.concat(tally.good, how="diagonal"), settings)
+    if not len(rows):
+        raise AudiorecError(f"{path} holds no play between --since and --until: widen them")
+    plays, n_tracks = _to_plays(rows, tally.names, settings)
+    if not len(plays.tracks):
         raise AudiorecError(
-            f"{path}: not readable as a table: {str(error).splitlines()[0]}: save it as CSV or TSV "
-            "in UTF-8 with a header line"
-        ) from error
-    broken = n_rows - n_silent - int(good["rows"].sum() or 0)
-    if not n_rows:
-        raise AudiorecError(f"{path} has a header and no rows: name another log")
-    if not len(good):
-        raise AudiorecError(f"{path} holds no row with a listener, a track and its plays: {REMEDY}")
-    if broken > MAX_BROKEN_SHARE * n_rows:
-        raise AudiorecError(
-            f"{path}: {broken} of {n_rows} rows have no listener, no track or no number of plays: "
-            f"mend the log, or {REMEDY}"
+            f"{path}: none of its {n_tracks} tracks has so many plays and listeners: ask for less "
+            "with --min-plays or --min-listeners"
         )
-    items = "artists" if "track" not in columns and "title" not in columns else "tracks"
-    return LogReading(_to_plays(good), items, broken)
-
-
-def _scan(path, settings):
-    """The log as a lazy table of text, and the names of its columns by what they say."""
-    if not path.is_file():
-        what = "is no file" if path.exists() else "no such file"
-        raise AudiorecError(f"{path}: {what}: name a listening log")
-    first_line = _first_line(path)
-    separator = max("\t;,", key=first_line.count)
-    fields = first_line.split(separator)
-    is_triplets = separator == "\t" and len(fields) == 3 and fields[2].isdigit()
-    table = pl.scan_csv(
-        path,
-        separator=separator,
-        has_header=not is_triplets,
-        new_columns=list(TRIPLETS) if is_triplets else None,
-        # tab-separated logs do not quote, and titles hold single quotation marks
-        quote_char=None if separator == "\t" else '"',
-        infer_schema=False,
-        encoding="utf8-lossy",
-        truncate_ragged_lines=True,
+    return LogReading(
+        plays=plays,
+        items="tracks" if {"track", "title"} & set(rows.columns) else "artists",
+        layout=LOG_FORMATS[files[0].format],
+        n_files=len(files),
+        broken_rows=tally.n_broken,
+        broken_shown=tally.shown,
+        rows_left_out=tally.n_left_out,
+        tracks_left_out=n_tracks - len(plays.tracks),
     )
-    header = list(TRIPLETS) if is_triplets else _header(table, path)
-    columns = dict(zip(TRIPLETS, TRIPLETS, strict=True)) if is_triplets else None
-    return table, columns or _find_columns(path, header, settings)
 
 
-def _first_line(path):
-    try:
-        with open(path, "rb") as file:
-            start = file.read(65_536)
-    except OSError as error:
-        raise AudiorecError(f"{path} cannot be opened: {error.strerror}: name another") from error
-    if b"\0" in start or start.startswith(b"\x1f\x8b"):
-        raise AudiorecError(f"{path} is no text in UTF-8: unpack it, or save it as CSV in UTF-8")
-    lines = start.decode("utf-8-sig", errors="replace").splitlines()
-    if not lines or not lines[0].strip():
-        raise AudiorecError(f"{path} is empty, or begins with an empty line: name a listening log")
-    if lines[0].lstrip()[0] in "[{":
-        raise AudiorecError(f"{path} is JSON, which is not read yet: turn it into CSV first")
-    return lines[0]
+class _Tally:
+    """The good rows of a log's files, and how many others there were.
 
-
-def _header(table, path):
-    try:
-        return table.collect_schema().names()
-    except pl.exceptions.PolarsError as error:
-        raise AudiorecError(
-            f"{path}: not readable as a table: {str(error).splitlines()[0]}: save it as CSV or TSV "
-            "in UTF-8 with a header line"
-        ) from error
-
-
-def _find_columns(path, header, settings):
-    """Which column of the header says what. AudiorecError where one that is needed is missing."""
-    shown = ", ".join(header)[:HEADER_SHOWN]
-    chosen = {
-        "user": settings.user_column,
-        "track": settings.track_column,
-        "plays": settings.plays_column,
-        "group": settings.group_by,
-    }
-    columns = {meaning: name for meaning, name in chosen.items() if name}
-    for name in columns.values():
-        if name not in header:
-            raise AudiorecError(f"{path} has no column {name!r}: name one of {shown}")
-    by_plain_name = {name.strip().lower().replace(" ", "_"): name for name in reversed(header)}
-    for meaning, names in COLUMN_NAMES.items():
-        name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
-        if name is not None and meaning not in columns and name not in columns.values():
-            columns[meaning] = name
-    for meaning, instead in (("user", {"group"}), ("track", {"title", "artist"})):
-        if not {meaning, *instead} & {*columns}:
-            raise AudiorecError(
-                f"{path} has no column for the {meaning} in its first line, {shown}: "
-                + ALONE * (meaning == "user")
-                + REMEDY
-            )
-    return columns
-
-
-def _add_up(table, columns):
-    """Number of rows, number of rows of no plays, and a row for each listener and track.
-
-    The last has the columns user, track, title, artist, isrc, mbid, plays and rows.
+    good : tables with a number in the place of each text, null where it is blank
+    names : {column: {number: text}}
     """
-    named = table.select(
-        *(_text(meaning, columns) for meaning in ("user", "group", "track", *DESCRIPTIONS)),
-        plays=pl.col(columns["plays"]).cast(pl.Float64, strict=False)
-        if "plays" in columns
-        else pl.lit(1.0),
-    ).with_columns(user=_user_id(), track=_track_id())
-    has_names = (pl.col("user") != "") & (pl.col("track") != "")
-    added = (
-        named.filter(has_names & pl.col("plays").is_between(*PLAYS))
-        .group_by("user", "track")
-        .agg(pl.col("plays").sum(), pl.len().alias("rows"), *_first_described())
+
+    def __init__(self, settings):
+        self._settings = settings
+        self.good, self.shown = [], []
+        self._alive = []  # polars forgets categories that no column has, and numbers anew
+        self.names = {column: {} for column in (*LISTENER, *ITEM)}
+        self.n_rows = self.n_broken = self.n_left_out = 0
+
+    def read(self, file, *, several):
+        """Take in a LogFile."""
+        try:
+            source = file.source(self._settings.columns)
+            rows = self._collect(source)
+        except Unreadable as error:
+            raise AudiorecError(f"{file.name} {error}") from error
+        except pl.exceptions.PolarsError as error:
+            said = str(error).splitlines()[0]
+            raise AudiorecError(f"{file.name} is not readable: {said}: save it anew") from error
+        prefix = f"{file.name} " if several else ""
+        self.good.append(self._sort_out(rows, lambda row: f"{prefix}{source.place_of(row)}"))
+
+    def _sort_out(self, rows, place_of):
+        """The good rows; counts the others, and notes where the first broken ones stand."""
+        faults = rows.select(fault=_fault(rows)).to_series().to_numpy()
+        self.n_rows += len(rows)
+        if not faults.any():
+            return rows.drop(FLAGS)
+        self.n_rows -= int(np.isin(faults, (BLANK, LEFT_OUT)).sum())
+        self.n_left_out += int((faults == LEFT_OUT).sum())
+        broken = np.flatnonzero(faults > SILENT)
+        self.n_broken += len(broken)
+        for row in broken[: BROKEN_SHOWN - len(self.shown)]:
+            self.shown.append(f"{place_of(int(row))}: no {FAULTS[faults[row]]}")
+        return rows.drop(FLAGS).filter(faults == 0)
+
+    def _collect(self, source):
+        """The table in memory, with numbers in the place of texts: a few bytes a row."""
+        known = source.table.collect_schema()
+        texts = [c for c in (*LISTENER, *ITEM) if c in known]
+        columns = [pl.col(c).cast(pl.String).cast(pl.Categorical) for c in texts]
+        if not {*LISTENER} & {*texts}:
+            columns.append(pl.lit(ANONYMOUS).cast(pl.Categorical).alias("user"))
+        plays = pl.col("plays").cast(pl.Float32, strict=False) if "plays" in known else pl.lit(1.0)
+        columns.append(plays.alias("plays"))
+        if self._settings.needs_time:
+            if "time" not in known:
+                raise Unreadable(UNDATED)
+            columns.append(in_seconds(source.table, "time").alias("time"))
+        for flag in FLAGS:
+            is_set = pl.col(flag).fill_null(False) if flag in known else pl.lit(False)
+            columns.append(is_set.alias(flag))
+        rows = source.table.select(columns).collect(engine="streaming").rechunk()
+        return rows.with_columns(
+            self._numbered(rows[c]) for c in rows.columns if rows[c].dtype == pl.Categorical
+        )
+
+    def _numbered(self, texts):
+        """The numbers of a column of categories, whose texts are kept in `names`."""
+        numbers = texts.to_physical()
+        self._alive.append(texts.head(1))
+        found = _rows_of_each(numbers)
+        names = texts.gather(found).cast(pl.String).str.strip_chars()
+        self.names[texts.name].update(zip(numbers.gather(found).to_list(), names, strict=True))
+        blanks = numbers.gather(found).filter(names == "")
+        return numbers.set(numbers.is_in(blanks.implode()), None) if len(blanks) else numbers
+
+    def check(self, path, format_name):
+        """Refuse a log with nothing in it, or of which too much is broken."""
+        if not self.n_rows and self.n_left_out:
+            raise AudiorecError(f"{path} holds no track that was played for 30 s: name another log")
+        if not self.n_rows:
+            raise AudiorecError(f"{path} has a header and no rows: name another log")
+        if self.n_broken > MAX_BROKEN_SHARE * self.n_rows:
+            raise AudiorecError(
+                f"{path}: {self.n_broken} of {self.n_rows} rows are broken ("
+                + "; ".join(self.shown)
+                + "): mend the log"
+                + f", or {REMEDY}" * (format_name in ("table", "parquet"))
+            )
+        if not any(map(len, self.good)):
+            raise AudiorecError(f"{path} holds no play of a track: name another log")
+
+
+def _fault(rows):
+    """The expression of what is the matter with each row: 0 for nothing."""
+    empty = {c: pl.col(c).is_null() for c in (*LISTENER, *ITEM) if c in rows.columns}
+    # a title alone names no track where others have an artist
+    described = [empty[c] for c in ("title", "artist") if c in empty]
+    item = [empty["track"]] if "track" in empty else []
+    if described:
+        item.append(pl.any_horizontal(described))
+    plays = pl.col("plays")
+    has_time = pl.col("time").is_not_null() if "time" in rows.columns else pl.lit(True)
+    return (
+        pl.when(pl.col("is_blank")).then(BLANK)
+        .when(pl.col("left_out")).then(LEFT_OUT)
+        .when(pl.all_horizontal(empty[c] for c in LISTENER if c in empty)).then(NO_LISTENER)
+        .when(pl.all_horizontal(item)).then(NO_TRACK)
+        .when(~plays.is_between(0, PLAYS[1]).fill_null(False)).then(NO_PLAYS)
+        .when(~has_time).then(NO_TIME)
+        .when(plays < PLAYS[0]).then(SILENT)
+        .otherwise(0).cast(pl.UInt8)
+    )  # fmt: skip
+
+
+def _rows_of_each(numbers):
+    """A row for each distinct number in a column."""
+    known = numbers.drop_nulls().to_numpy()
+    # many times faster than to look for distinct values: the numbers are small
+    rows = np.full(int(known.max(initial=0)) + 1, -1)
+    rows[known] = np.flatnonzero(numbers.is_not_null())
+    return rows[rows >= 0]
+
+
+def _within(rows, settings):
+    """The rows between the bounds, each play worth what its age leaves of it."""
+    if settings.since is not None:
+        rows = rows.filter(pl.col("time") >= settings.since)
+    if settings.until is not None:
+        rows = rows.filter(pl.col("time") < settings.until)
+    if settings.half_life_days is not None:
+        age_days = (pl.col("time").max() - pl.col("time")) / DAY_S
+        rows = rows.with_columns(pl.col("plays") * 0.5 ** (age_days / settings.half_life_days))
+    return rows
+
+
+def _to_plays(rows, names, settings):
+    """Plays of the rows, and the number of tracks that they name."""
+    with ThreadPoolExecutor(2) as threads:
+        listening = threads.submit(_listeners, rows, names, by_session=settings.by_session)
+        item_of, items = _items(rows, names)
+        listener_of, listeners = listening.result()
+    shape = (len(listeners), len(items))
+    plays = csr_matrix((rows["plays"].to_numpy(), (listener_of, item_of)), shape=shape)
+    n_listeners = np.bincount(plays.indices, minlength=len(items))
+    n_plays = plays.T @ np.ones(len(listeners))
+    is_kept = (n_listeners >= settings.min_listeners) & (n_plays >= settings.min_plays)
+    if not is_kept.all():
+        plays = plays[:, is_kept]
+    plays.eliminate_zeros()  # plays so old that nothing is left of them
+    has_plays = np.diff(plays.indptr) > 0
+    if not has_plays.all():
+        plays, listeners = plays[has_plays], listeners.filter(has_plays)
+    kept = items.filter(is_kept)
+    tracks = LoggedTracks(
+        track_id=kept["track"].to_list(),
+        **{c: kept[c].to_list() for c in DESCRIPTIONS},
+        plays=n_plays[is_kept],
+        listeners=n_listeners[is_kept],
     )
-    is_silent = has_names & pl.col("plays").is_between(0, PLAYS[0], closed="left")
-    counts = named.select(n=pl.len(), silent=is_silent.sum())
-    counts, good = pl.collect_all([counts, added], engine="streaming")
-    return counts["n"].item(), counts["silent"].item(), good.sort("user", "track")
+    return Plays(listeners.to_list(), tracks, plays), len(items)
 
 
-def _text(meaning, columns):
-    if meaning not in columns:
-        return pl.lit("").alias(meaning)
-    return pl.col(columns[meaning]).str.strip_chars().fill_null("").alias(meaning)
+def _listeners(rows, names, *, by_session):
+    """The listener of each row, a place among the listeners, and their ids in order."""
+    columns = [c for c in LISTENER if c in rows.columns]
+    place_of, found = _distinct(rows, columns, names)
+    ids = found.select(_listener_id(columns)).to_series()
+    listener_of, listeners = _in_order(place_of, ids)
+    if not by_session:
+        return listener_of, listeners
+    session_of, starts = _sessions(listener_of, rows["time"].to_numpy())
+    dates = pl.Series("start", starts["time"] * 1e6).cast(pl.Int64).cast(pl.Datetime("us"))
+    ids = listeners.gather(starts["listener"]) + " / " + dates.dt.to_string("%Y-%m-%d %H:%M:%S")
+    return _in_order(session_of, ids)
 
 
-def _first_described():
-    """A track may be described in several ways: the first in the alphabet stands for all."""
-    return [pl.col(column).min() for column in DESCRIPTIONS]
+def _sessions(listener_of, time):
+    """The session of each row, and the listener and the time that each session starts with.
+
+    A listener's session ends where nothing was played for SESSION_GAP_S.
+    """
+    order = np.lexsort((time, listener_of))
+    listener, time = listener_of[order], time[order]
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = (np.diff(listener) != 0) | (np.diff(time) > SESSION_GAP_S)
+    session_of = np.empty(len(order), dtype=np.int64)
+    session_of[order] = np.cumsum(starts) - 1
+    return session_of, {"listener": listener[starts], "time": time[starts]}
 
 
-def _user_id():
+def _items(rows, names):
+    """The track of each row, a place among the tracks, and a table of these in order.
+
+    The table has the columns track, the id, and title, artist, isrc and mbid.
+    """
+    columns = [c for c in ITEM if c in rows.columns]
+    place_of, found = _distinct(rows, columns, names)
+    described = found.select(
+        *(pl.col(c) if c in columns else pl.lit("").alias(c) for c in ITEM)
+    ).with_columns(track=_item_id())
+    item_of, ids = _in_order(place_of, described["track"])
+    # a track may be described in several ways: the first in the alphabet stands for all
+    first = described.group_by("track").agg(pl.col(c).min() for c in DESCRIPTIONS)
+    return item_of, ids.to_frame("track").join(first, on="track", how="left", maintain_order="left")
+
+
+def _distinct(rows, columns, names):
+    """The place of each row among the distinct values of these columns, and the values' texts."""
+    if len(columns) == 1:
+        numbers = rows[columns[0]]
+        distinct = numbers.gather(_rows_of_each(numbers)).to_frame()
+        place_of = np.empty(numbers.max() + 1, dtype=np.int32)
+        place_of[distinct.to_series()] = np.arange(len(distinct), dtype=np.int32)
+        place_of = place_of[numbers.to_numpy()]
+    else:
+        distinct = rows.select(columns).unique()
+        numbered = distinct.with_row_index("place")
+        joined = rows.join(
+            numbered, on=columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        place_of = joined["place"].to_numpy()
+    texts = {c: [names[c].get(number, "") for number in distinct[c].to_list()] for c in columns}
+    return place_of, pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
+
+
+def _in_order(place_of, ids):
+    """The place of each row among the sorted ids, and these; ids may say the same twice."""
+    order = ids.arg_sort().to_numpy()
+    ordered = ids.gather(order)
+    if (ordered != ordered.shift()).sum() == len(ids) - 1:
+        places = np.empty(len(ids), dtype=np.int32)
+        places[order] = np.arange(len(ids), dtype=np.int32)
+        return places[place_of], ordered
+    ordered = ordered.unique(maintain_order=True)
+    places = pl.DataFrame({"id": ordered, "place": np.arange(len(ordered), dtype=np.int32)})
+    joined = ids.to_frame("id").join(places, on="id", how="left", maintain_order="left")
+    return joined["place"].to_numpy()[place_of], ordered
+
+
+def _listener_id(columns):
     """The listener, the group, or where the log has both the listener's group."""
+    if len(columns) == 1:
+        return pl.col(columns[0])
     both = pl.concat_str("user", "group", separator=" / ")
     return (
         pl.when(pl.col("group") == "")
@@ -211,8 +344,8 @@ def _user_id():
     )
 
 
-def _track_id():
-    """The log's own id of a track, or "artist - title", or the artist."""
+def _item_id():
+    """The log's own id of a track, or "artist - title", or the one that it has."""
     both = pl.concat_str("artist", "title", separator=" - ")
     named = (
         pl.when(pl.col("title") == "")
@@ -222,31 +355,3 @@ def _track_id():
         .otherwise(both)
     )
     return pl.when(pl.col("track") != "").then(pl.col("track")).otherwise(named)
-
-
-def _to_plays(good):
-    per_track = good.group_by("track").agg(
-        *_first_described(),
-        pl.col("plays").sum(),
-        pl.len().alias("listeners"),
-    )
-    per_track = per_track.sort("track")
-    users = good["user"].unique().sort()
-    user_rows = _positions(good["user"], users)
-    track_rows = _positions(good["track"], per_track["track"])
-    tracks = LoggedTracks(
-        track_id=per_track["track"].to_list(),
-        **{c: per_track[c].to_list() for c in DESCRIPTIONS},
-        plays=per_track["plays"].to_numpy(),
-        listeners=per_track["listeners"].cast(pl.Int64).to_numpy(),
-    )
-    counts = good["plays"].cast(pl.Float32).to_numpy()
-    matrix = csr_matrix((counts, (user_rows, track_rows)), shape=(len(users), len(tracks)))
-    return Plays(users.to_list(), tracks, matrix)
-
-
-def _positions(values, sorted_values):
-    """Where each of `values` stands in `sorted_values`."""
-    places = pl.DataFrame({"value": sorted_values, "place": np.arange(len(sorted_values))})
-    joined = values.to_frame("value").join(places, on="value", how="left", maintain_order="left")
-    return joined["place"].to_numpy()

@@ -19,7 +19,8 @@ from scipy.sparse import csr_matrix
 
 from audiorec_cli.evaluation.ranking import rank_candidates
 from audiorec_cli.listening.factorization import fit_factors
-from audiorec_cli.listening.logs import LogSettings, read_log
+from audiorec_cli.listening.log_settings import LogSettings
+from audiorec_cli.listening.logs import read_log
 from audiorec_cli.listening.settings import CHOICES, SETTINGS
 from audiorec_cli.records import Plays
 
