@@ -31,10 +31,10 @@ def middle(path):
     return SimpleNamespace(**excerpt._asdict(), duration_s=duration_s)
 
 
-def write_with_av(path, samples, *, container, codec, rate=44_100):
-    with av.open(str(path), "w", format=container) as file:
+def write_with_av(path, samples, *, container, codec, rate=44_100, bit_rate=128_000, options=None):
+    with av.open(str(path), "w", format=container, options=options) as file:
         stream = file.add_stream(codec, rate=rate)
-        stream.bit_rate = 128_000
+        stream.bit_rate = bit_rate
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
         frame.sample_rate = rate
@@ -81,6 +81,24 @@ def test_formats_of_av(tmp_path, tone, suffix, container, codec):
     excerpt = middle(path)
     assert excerpt.samples.shape == (661_500,)
     assert excerpt.start_s == pytest.approx(10, abs=0.5)
+    first, last = np.split(excerpt.samples[: 661_500 // 2 * 2], 2)
+    for part, hz in ((first, 300), (last, 900)):
+        spectrum = np.abs(np.fft.rfft(part))
+        assert spectrum.argmax() * 22_050 / len(part) == pytest.approx(hz, abs=2)
+
+
+def test_mp3_of_varying_bit_rate_without_a_header_has_its_true_middle(tmp_path, tone):
+    """By its first frames it would last eight times as long as by its last."""
+    parts = []
+    for name, hz, bit_rate in (("a", 300, 32_000), ("b", 900, 256_000)):
+        path, samples = tmp_path / name, tone(40, hz=hz, sample_rate=44_100)
+        write_with_av(
+            path, samples, container="mp3", codec="libmp3lame", bit_rate=bit_rate,
+            options={"write_xing": "0", "id3v2_version": "0"},
+        )  # fmt: skip
+        parts.append(path.read_bytes())
+    excerpt = middle(write_bytes(tmp_path / "a.mp3", b"".join(parts)))
+    assert excerpt.duration_s == pytest.approx(80, abs=0.2)
     first, last = np.split(excerpt.samples[: 661_500 // 2 * 2], 2)
     for part, hz in ((first, 300), (last, 900)):
         spectrum = np.abs(np.fft.rfft(part))

@@ -1,8 +1,8 @@
 """Excerpts of an audio file as mono samples, whatever the format, whatever its header claims.
 
 soundfile decodes what libsndfile knows (WAV, FLAC, MP3, AIFF …); PyAV takes the rest (M4A, AAC,
-WMA …), and Ogg, which it decodes in less time. Both read blocks, so a header that lies cannot ask
-for more than the excerpt.
+WMA …), Ogg, which it decodes in less time, and MP3 that does not tell its length. Both read blocks,
+so a header that lies cannot ask for more than the excerpt.
 """
 
 import os
@@ -16,6 +16,9 @@ from audiorec_cli.audio.sound import Undecodable, UnknownFormat
 from audiorec_cli.audio.with_soundfile import SoundfileSound
 
 MIN_SECONDS = 3.0
+ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
+MP3_FRAME_BYTES = 2048  # at least one frame
+MP3_HEADERS = (b"Xing", b"Info", b"VBRI")
 
 
 class Excerpt(NamedTuple):
@@ -65,15 +68,33 @@ def _open_regular(path):
 
 def _decoders(file):
     """The decoders to try, one after the other."""
-    is_ogg = file.read(4) == b"OggS"
-    if not is_ogg:
+    prefers_av = file.read(4) == b"OggS" or _is_mp3_of_unknown_length(file)
+    if not prefers_av:
         yield SoundfileSound
     # imported late: not every library needs it, and it takes as long as some files do
     from audiorec_cli.audio.with_av import AvSound
 
     yield AvSound
-    if is_ogg:
+    if prefers_av:
         yield SoundfileSound
+
+
+def _is_mp3_of_unknown_length(file):
+    """Whether MPEG audio begins without a header that counts its frames.
+
+    libsndfile then takes the bit rate of the first frame for that of all; PyAV counts.
+    """
+    file.seek(0)
+    start = file.read(10)
+    tag = start.startswith(b"ID3") and len(start) == 10
+    file.seek(
+        10 + sum((b & 0x7F) << s for b, s in zip(start[6:10], ID3_SHIFTS, strict=True))
+        if tag
+        else 0
+    )
+    frame = file.read(MP3_FRAME_BYTES)
+    is_mpeg = frame[:1] == b"\xff" and frame[1:2] >= b"\xe0"
+    return is_mpeg and not any(header in frame for header in MP3_HEADERS)
 
 
 def _read_all(sound, transform, starts, seconds, sample_rate):

@@ -52,7 +52,7 @@ settings = AlsSettings()
 weights = confidence(read_log(sys.argv[1], LogSettings()).plays.plays, settings)
 model = AlternatingLeastSquares(
     factors=settings.n_factors, regularization=settings.regularization, alpha=1,
-    iterations={ITERATIONS}, random_state=0,
+    iterations={ITERATIONS}, use_cg=False, random_state=0,
 )
 """,
     "work": 'with threadpool_limits(1, "blas"): model.fit(weights, show_progress=False)',
