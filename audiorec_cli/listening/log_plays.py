@@ -15,15 +15,6 @@ SESSION_GAP_S = 30 * 60
 DAY_S = 24 * 3600
 
 
-def rows_of_each(numbers):
-    """A row for each distinct number in a column."""
-    known = numbers.drop_nulls().to_numpy()
-    # many times faster than to look for distinct values: the numbers are small
-    rows = np.full(int(known.max(initial=0)) + 1, -1)
-    rows[known] = np.flatnonzero(numbers.is_not_null())
-    return rows[rows >= 0]
-
-
 def within(rows, settings):
     """The rows between the bounds of LogSettings, each play worth what its age leaves of it."""
     if settings.since is not None:
@@ -40,7 +31,7 @@ def to_plays(rows, names, settings):
     """Add up the plays of each listener and track.
 
     rows : a table with some of the columns of LISTENER and ITEM, numbers or null, plays, and time
-        where LogSettings need it; names : {column: {number: text}}
+        where LogSettings need it; names : {column: (numbers, texts)}
     Returns Plays, less the tracks that LogSettings find too rare, and the number of all tracks.
     """
     with ThreadPoolExecutor(2) as threads:
@@ -49,8 +40,7 @@ def to_plays(rows, names, settings):
         listener_of, listeners = listening.result()
     shape = (len(listeners), len(items))
     plays = csr_matrix((rows["plays"].to_numpy(), (listener_of, item_of)), shape=shape)
-    n_listeners = np.bincount(plays.indices, minlength=len(items))
-    n_plays = plays.T @ np.ones(len(listeners))
+    n_listeners, n_plays = _popularity(plays)
     is_kept = (n_listeners >= settings.min_listeners) & (n_plays >= settings.min_plays)
     if not is_kept.all():
         plays = plays[:, is_kept]
@@ -65,7 +55,17 @@ def to_plays(rows, names, settings):
         plays=n_plays[is_kept],
         listeners=n_listeners[is_kept],
     )
-    return Plays(listeners.to_list(), tracks, plays), len(items)
+    return Plays(listeners.to_list(), tracks, plays), int((n_listeners > 0).sum())
+
+
+def _popularity(plays):
+    """Number of listeners of each track, and of its plays."""
+    by_track = plays.tocsc()
+    n_listeners = np.diff(by_track.indptr).astype(np.int64)
+    n_plays = np.zeros(len(n_listeners))
+    first = by_track.indptr[:-1][n_listeners > 0]
+    n_plays[n_listeners > 0] = np.add.reduceat(by_track.data.astype(np.float64), first)
+    return n_listeners, n_plays
 
 
 def _listeners(rows, names, *, by_session):
@@ -113,22 +113,22 @@ def _items(rows, names):
 
 
 def _distinct(rows, columns, names):
-    """The place of each row among the distinct values of these columns, and the values' texts."""
+    """The place of each row among the distinct values of these columns, and the values' texts.
+
+    A single column's values may be more than those that occur.
+    """
     if len(columns) == 1:
-        numbers = rows[columns[0]]
-        distinct = numbers.gather(rows_of_each(numbers)).to_frame()
-        place_of = np.empty(numbers.max() + 1, dtype=np.int32)
-        place_of[distinct.to_series()] = np.arange(len(distinct), dtype=np.int32)
-        place_of = place_of[numbers.to_numpy()]
-    else:
-        distinct = rows.select(columns).unique()
-        numbered = distinct.with_row_index("place")
-        joined = rows.join(
-            numbered, on=columns, how="left", nulls_equal=True, maintain_order="left"
-        )
-        place_of = joined["place"].to_numpy()
-    texts = {c: [names[c].get(number, "") for number in distinct[c].to_list()] for c in columns}
-    return place_of, pl.DataFrame(texts, schema=dict.fromkeys(columns, pl.String))
+        numbers, texts = names[columns[0]]
+        place_of = np.empty(int(numbers.max()) + 1, dtype=np.int32)
+        place_of[numbers] = np.arange(len(numbers), dtype=np.int32)
+        return place_of[rows[columns[0]].to_numpy()], texts.to_frame(columns[0])
+    distinct = rows.select(columns).unique()
+    places = distinct.with_row_index("place")
+    joined = rows.join(places, on=columns, how="left", nulls_equal=True, maintain_order="left")
+    texts = (
+        distinct[c].replace_strict(*names[c], default="", return_dtype=pl.String) for c in columns
+    )
+    return joined["place"].to_numpy(), pl.DataFrame(list(texts), schema=columns)
 
 
 def _in_order(place_of, ids):

@@ -1,5 +1,6 @@
 """Listening logs to Plays, whatever layout they come in."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import polars as pl
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.log_files import log_files
-from audiorec_cli.listening.log_plays import ITEM, LISTENER, rows_of_each, to_plays, within
+from audiorec_cli.listening.log_plays import ITEM, LISTENER, to_plays, within
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_source import ANONYMOUS, Unreadable
 from audiorec_cli.listening.log_tables import REMEDY
@@ -92,14 +93,13 @@ class _Tally:
     """The good rows of a log's files, and how many others there were.
 
     good : tables with a number in the place of each text, null where it is blank
-    names : {column: {number: text}}
     """
 
     def __init__(self, settings):
         self._settings = settings
         self.good, self.shown = [], []
         self._alive = []  # polars forgets categories that no column has, and numbers anew
-        self.names = {column: {} for column in (*LISTENER, *ITEM)}
+        self._names = defaultdict(list)
         self.n_rows = self.n_broken = self.n_left_out = 0
 
     def read(self, file, *, several):
@@ -151,14 +151,23 @@ class _Tally:
         )
 
     def _numbered(self, texts):
-        """The numbers of a column of categories, whose texts are kept in `names`."""
-        numbers = texts.to_physical()
+        """The numbers of a column of categories, whose texts are kept for `names`."""
         self._alive.append(texts.head(1))
-        found = rows_of_each(numbers)
+        numbers = texts.to_physical()
+        found = _rows_of_each(numbers)
+        known = numbers.gather(found)
         names = texts.gather(found).cast(pl.String).str.strip_chars()
-        self.names[texts.name].update(zip(numbers.gather(found).to_list(), names, strict=True))
-        blanks = numbers.gather(found).filter(names == "")
+        self._names[texts.name].append(pl.DataFrame({"number": known, "text": names}))
+        blanks = known.filter(names == "")
         return numbers.set(numbers.is_in(blanks.implode()), None) if len(blanks) else numbers
+
+    @property
+    def names(self):
+        """{column: (numbers, texts)}, each number once."""
+        tables = {
+            column: pl.concat(found).unique("number") for column, found in self._names.items()
+        }
+        return {column: (table["number"], table["text"]) for column, table in tables.items()}
 
     def check(self, path, format_name):
         """Refuse a log with nothing in it, or of which too much is broken."""
@@ -197,3 +206,16 @@ def _fault(rows):
         .when(plays < PLAYS[0]).then(SILENT)
         .otherwise(0).cast(pl.UInt8)
     )  # fmt: skip
+
+
+def _rows_of_each(numbers):
+    """A row for each distinct number in a column."""
+    places = np.arange(len(numbers), dtype=np.int32)
+    if numbers.null_count():
+        places, numbers = places[numbers.is_not_null().to_numpy()], numbers.drop_nulls()
+    if not len(numbers):
+        return places
+    # many times faster than to look for distinct values: the numbers are small
+    rows = np.full(int(numbers.max()) + 1, -1, dtype=np.int32)
+    rows[numbers.to_numpy()] = places
+    return rows[rows >= 0]
