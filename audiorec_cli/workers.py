@@ -15,6 +15,7 @@ from multiprocessing import resource_tracker
 
 ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
 ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
+LOOK_EVERY_S = 1.0
 HELD_UP_S = 5.0  # as long may one item hold up those behind it
 
 
@@ -149,9 +150,15 @@ class _Supervisor:
         self._head, self._head_since = None, time.monotonic()
 
     def run(self, time_limit_s):
+        looked = time.monotonic()
         while self._todo or self._undelivered:
             self._give()
-            self._listen(min(1.0, time_limit_s / 4))
+            self._listen(min(LOOK_EVERY_S, time_limit_s / 4))
+            # after Ctrl-Z and fg, or a disk that took its time, nobody is late
+            away_s = time.monotonic() - looked - 2 * LOOK_EVERY_S
+            for worker in self._workers:
+                worker.since += max(0, away_s)
+            looked = time.monotonic()
             self._replace_the_late(time_limit_s)
             yield from self._deliver()
 

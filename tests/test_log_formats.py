@@ -296,6 +296,14 @@ def test_times_in_many_notations(tmp_path, written):
             read_log(path, outside)
 
 
+@pytest.mark.parametrize("written", ["nan", "inf", "-5", "1e300"])
+def test_numbers_that_are_no_times_are_broken(tmp_path, written):
+    good = "".join(f"u{i},t,{NOON}\n" for i in range(200))
+    path = write(tmp_path, f"user,track_id,timestamp\n{good}u,t,{written}\n")
+    settings = LogSettings(half_life_days=1, by_session=True)
+    assert read_log(path, settings).broken_shown == ["line 202: no time"]
+
+
 def test_half_life(tmp_path):
     day = 86_400
     rows = [("a", "old", NOON - 20 * day), ("a", "old", NOON - 10 * day), ("a", "new", NOON)]

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_tables import HEAD_BYTES
 
 ZIP = b"PK\x03\x04"
-ZIP_ERRORS = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError)
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ LARGEST_SECONDS = 1e11
 def in_seconds(table, column):
     """The expression of a column's times in seconds since 1970, null where it holds none.
 
+    Numbers below 0 and beyond the year 5138 are no times.
+
     column : text, numbers of seconds, milliseconds or microseconds, or polars' own times
     Raises Unreadable when its beginning holds nothing that looks like a time.
     """
@@ -48,6 +50,7 @@ def in_seconds(table, column):
 
 def _from_number(column):
     number = column.cast(pl.Float64, strict=False)
+    number = pl.when(number.is_between(0, LARGEST_SECONDS * 1e6)).then(number)
     milliseconds = pl.when(number > LARGEST_SECONDS).then(number / 1e3).otherwise(number)
     return pl.when(number > LARGEST_SECONDS * 1e3).then(number / 1e6).otherwise(milliseconds)
 

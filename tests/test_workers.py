@@ -1,0 +1,67 @@
+"""Workers that hang, die or fail: the rest goes on, in order."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from audiorec_cli import workers
+from audiorec_cli.workers import Lost, supervised_map
+
+
+def nothing():
+    """What a worker needs before it begins."""
+
+
+def double(item):
+    """Takes long over 3; dies the first time over a file's name, if there is such a file."""
+    if item == 3:
+        time.sleep(2)
+    if isinstance(item, str) and os.path.exists(item):
+        os.unlink(item)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * 2
+
+
+def fail(item):
+    raise ZeroDivisionError(f"no way with {item}")
+
+
+def run(function, items, **options):
+    options = {"workers": 2, "time_limit_s": 60, "prepare": nothing} | options
+    return list(supervised_map(function, items, **options))
+
+
+def test_results_come_in_order():
+    assert run(double, range(150)) == [(i, 2 * i) for i in range(150)]
+
+
+def test_what_takes_long_is_overtaken(monkeypatch):
+    monkeypatch.setattr(workers, "HELD_UP_S", 0.2)
+    items = [item for item, _ in run(double, range(40))]
+    assert sorted(items) == list(range(40))
+    assert items[:3] == [0, 1, 2]
+    assert 3 in items[-2:]  # one may wait behind it for the same worker
+
+
+def test_a_worker_that_dies_once_over_an_item_tries_again(tmp_path):
+    path = str(tmp_path / "dies")
+    open(path, "w").close()
+    assert run(double, [1, path, 2]) == [(1, 2), (path, path * 2), (2, 4)]
+
+
+def test_what_takes_too_long_is_lost_and_nothing_else():
+    assert run(double, range(6), time_limit_s=1) == [
+        (i, 2 * i if i != 3 else Lost.TIMED_OUT) for i in range(6)
+    ]
+
+
+def test_an_exception_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError, match="no way with 7") as caught:
+        run(fail, [7])
+    assert "in fail" in caught.value.__notes__[0]
+
+
+def test_nothing_to_do_needs_no_worker():
+    assert run(double, []) == []
