@@ -33,6 +33,11 @@ def _code(char):
     return char.encode("unicode_escape").decode("ascii")
 
 
+def counted(n, noun):
+    """A number of things in words: "1 file", "2 files"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def note(text):
     """Say something on stderr: which file was taken, what was left out, what was written."""
     # a log that cannot be written is no reason to stop the work

@@ -40,7 +40,7 @@ def test_rows_and_failures_are_all_files(library, audiorec):
     assert [failure.path for failure in mels.failures] == ["cover.jpg", "fake.mp3"]
     assert mels.audio_folder == str(library)
     assert "failed: fake.mp3: not audio that can be decoded" in err
-    assert "out.h5: 3 tracks: 3 new; 1 files failed, 1 others are no audio: 'audiorec info" in err
+    assert "out.h5: 3 tracks: 3 new; 1 file failed, 1 without audio (audiorec info" in err
     np.testing.assert_allclose(mels.start_s, 0.5, atol=0.01)
     with files.MelsReader("out.h5") as reader:
         for row in range(3):
@@ -57,8 +57,8 @@ def test_a_second_run_does_only_what_is_new_or_changed(library, audiorec, write_
         before = [reader.read(row) for row in range(3)]
     status, _, err = audiorec("mels", library, "out.h5")
     assert status == 0
-    assert "4 tracks: 1 new, 1 changed, 1 kept; 1 files failed, 1 others are no audio" in err
-    assert "2 of these were not tried again (--retry); 1 no longer in" in err
+    assert "4 tracks: 1 new, 1 changed, 1 kept; 1 file failed, 1 without audio" in err
+    assert "2 of these not tried again (--retry); 1 no longer in" in err
     mels = files.load_mels("out.h5")
     assert mels.tracks.path == [*first.tracks.path, "new.wav"]
     assert mels.tracks.duration_s[0] == pytest.approx(40)
@@ -220,7 +220,7 @@ def test_what_failed_is_tried_again_only_when_changed_or_asked_for(library, audi
     assert "4 tracks: 1 new, 3 kept" in audiorec("mels", library, "out.h5")[2]
     (library / "fake.mp3").write_text("not audio again")
     _, _, err = audiorec("mels", library, "out.h5")
-    assert "3 tracks: 3 kept; 1 files failed" in err
+    assert "3 tracks: 3 kept; 1 file failed" in err
     assert "fake" not in files.load_mels("out.h5").tracks.track_id
 
 
@@ -277,7 +277,7 @@ def test_a_short_track_is_padded_and_marked(here, audiorec, write_tone):
     write_tone("audio/blip.ogg", 2.5)
     _, _, err = audiorec("mels", "audio")
     assert "failed: blip.ogg: shorter than 3 seconds" in err
-    assert "1 short ones padded with silence" in err
+    assert "1 short one padded with silence" in err
     np.testing.assert_allclose(files.load_mels("mels.h5").sound_s, [12, 30], atol=0.01)
     with files.MelsReader("mels.h5") as reader:
         jingle = reader.read(0)

@@ -121,19 +121,20 @@ class Run:
         counts = {"new": self._n_new, "changed": self._n_changed, "kept": self._n_kept}
         told = [", ".join(f"{n} {what}" for what, n in counts.items() if n)]
         if self._n_short:
-            told.append(f"{self._n_short} short ones padded with silence")
+            told.append(f"{console.counted(self._n_short, 'short one')} padded with silence")
         named, others = _by_name(self._failed + self._failed_before)
         if named or others:
             told.append(
-                f"{len(named)} files failed, {len(others)} others are no audio: "
-                f"'audiorec info {out} --failures' tells why"
+                f"{console.counted(len(named), 'file')} failed, {len(others)} without audio "
+                f"(audiorec info {out} --failures)"
             )
         if self._failed_before:
-            told.append(f"{len(self._failed_before)} of these were not tried again (--retry)")
+            told.append(f"{len(self._failed_before)} of these not tried again (--retry)")
         if self._n_gone:
             gone = "taken out" if self._pruned else "kept (--prune takes them out)"
             told.append(f"{self._n_gone} no longer in {audio}, {gone}")
-        return f"{out}: {len(self._writer)} tracks: " + "; ".join(filter(None, told))
+        n_tracks = console.counted(len(self._writer), "track")
+        return f"{out}: {n_tracks}: " + "; ".join(filter(None, told))
 
 
 def _state(path):

@@ -279,7 +279,7 @@ def _describe(log, reading):
         f"{log}: {reading.layout}"
         + (f" in {reading.n_files} files" if reading.n_files > 1 else "")
         + f": {plays.plays.sum():.0f} plays of {len(plays.tracks)} {reading.items} "
-        f"by {len(plays.user_id)} listeners"
+        f"by {console.counted(len(plays.user_id), 'listener')}"
     )
     if reading.rows_left_out:
         console.note(f"{reading.rows_left_out} rows are no music, or were played for under 30 s")
@@ -289,7 +289,7 @@ def _describe(log, reading):
         told = "; ".join(reading.broken_shown) + "; …" * (
             reading.broken_rows > len(reading.broken_shown)
         )
-        console.note(f"{reading.broken_rows} broken rows left out: {told}")
+        console.note(f"{console.counted(reading.broken_rows, 'broken row')} left out: {told}")
     if reading.items == "artists":
         console.note("the log knows no tracks, so its artists are taken as the items")
 

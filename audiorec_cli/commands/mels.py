@@ -103,7 +103,7 @@ def mels(
     """Make log-mel spectrograms of every track in a folder: of its middle 30 s, or of more.
 
     Every file is tried, whatever its suffix: MP3, FLAC, OGG, Opus, M4A, WMA, WAV, AIFF and more.
-    What cannot be decoded is counted here and listed with the reason by 'audiorec info OUT'.
+    What cannot be decoded is counted here; 'audiorec info OUT --failures' lists it with the reason.
 
     Run again, it does only what is new or has changed: after Ctrl-C, a crash or a full disk the
     same command goes on where it was.
