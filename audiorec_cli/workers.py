@@ -16,6 +16,8 @@ from multiprocessing import resource_tracker
 ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
 ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
+START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
+KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
 HELD_UP_S = 5.0  # as long may one item hold up those behind it
 
 
@@ -78,10 +80,11 @@ class Lost(Enum):
 def supervised_map(function, items, *, workers=None, time_limit_s, prepare):
     """Call function(item) in worker processes that may hang or die without harm to the rest.
 
-    prepare : called by each worker before its first item
+    prepare : called by each worker before its first item; time_limit_s : seconds an item
     Yields (item, result) in the order of the items; those that take long are overtaken. A worker
     that dies, or takes longer than the limit over one item, is replaced, and the item's result is
-    a Lost; one that died over an item is given a second try. An exception is raised here.
+    a Lost; one that died over an item is given a second try. An exception in a worker is raised
+    here and ends the rest, and so does a RuntimeError when workers do not start.
 
     Each worker has a pipe of its own: one that all share, and its lock, would be left in pieces
     by a worker that dies.
@@ -117,7 +120,7 @@ class _Worker:
 
     def stop(self):
         self.process.kill()
-        self.process.join()
+        self.process.join(KILL_S)
         self.connection.close()
 
 
@@ -145,7 +148,7 @@ class _Supervisor:
         self._todo = deque(range(len(items)))
         self._undelivered = deque()  # places of the items that were given out, in order
         self._results = {}
-        self._died_once = set()
+        self._died_once, self._failed_starts = set(), 0
         self._workers = [self._start() for _ in range(min(n_workers, len(items)))]
         self._head, self._head_since = None, time.monotonic()
 
@@ -196,17 +199,21 @@ class _Supervisor:
     def _replace_the_late(self, time_limit_s):
         now = time.monotonic()
         for worker in list(self._workers):
-            if worker.is_ready and worker.places and now - worker.since > time_limit_s:
+            limit_s = time_limit_s if worker.is_ready else START_S
+            if worker.places and now - worker.since > limit_s:
                 self._replace(worker, Lost.TIMED_OUT)
 
     def _replace(self, worker, why):
         worker.stop()
-        if not worker.is_ready:
-            raise RuntimeError(f"a worker ended at its start, status {worker.process.exitcode}")
         places = list(worker.places)
-        if places and (why is Lost.TIMED_OUT or places[0] in self._died_once):
+        if not worker.is_ready:
+            self._failed_starts += 1
+            if self._failed_starts > FAILED_STARTS:
+                raise RuntimeError(f"workers end at their start: {worker.process.exitcode}")
+        elif places and (why is Lost.TIMED_OUT or places[0] in self._died_once):
             self._results[places.pop(0)] = why
-        self._died_once.update(places[:1])
+        else:
+            self._died_once.update(places[:1])
         self._todo.extendleft(reversed(places))
         self._workers[self._workers.index(worker)] = self._start()
 

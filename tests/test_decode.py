@@ -219,3 +219,14 @@ def test_a_header_that_claims_gigabytes_costs_nothing(tmp_path, tone):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 30 * 2**20
+
+
+def test_flac_that_does_not_tell_its_length_is_counted(tmp_path, tone):
+    """As programs write it that send it through a pipe."""
+    soundfile.write(tmp_path / "a.flac", tone(50), 22_050)
+    piped = bytearray((tmp_path / "a.flac").read_bytes())
+    piped[21] &= 0xF0
+    piped[22:26] = bytes(4)
+    excerpt = middle(write_bytes(tmp_path / "b.flac", bytes(piped)))
+    assert excerpt.duration_s == pytest.approx(50, abs=0.1)
+    np.testing.assert_allclose(excerpt.samples, tone(50)[10 * 22_050 : 40 * 22_050], atol=1e-3)

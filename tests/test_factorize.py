@@ -172,6 +172,7 @@ def test_the_log_is_cut_to_what_is_asked_for(here, audiorec):
     assert status == 0
     plays = files.load_factors("factors.h5").log.plays
     assert plays.max() == 1
+    assert audiorec("factorize", "log.csv", *BASE, "--until", "9999-12-31")[0] == 0
     assert plays.min() < 0.01
 
 

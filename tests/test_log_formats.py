@@ -229,6 +229,34 @@ def test_a_document_that_is_cut_off_is_one_line(tmp_path):
         read_log(path, LogSettings(columns=OF_ONE))
 
 
+def test_a_folder_of_tables_with_and_without_plays(tmp_path):
+    write(tmp_path, "user,track_id,plays\na,x,3\n", "1.csv")
+    write(tmp_path, "user,track_id,time\na,x,5\nb,y,6\n", "2.csv")
+    reading = read_log(tmp_path, LogSettings())
+    assert plays_of(reading) == {("a", "x"): 4, ("b", "y"): 1}
+
+
+@pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_one_line(tmp_path, how):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", how) as archive:
+        archive.writestr("log.json", OF_ONE_PERSON["spotify-extended"])
+    damaged = bytearray(path.read_bytes())
+    damaged[60:120] = b"x" * 60
+    path.write_bytes(damaged)
+    with pytest.raises(AudiorecError, match=r"a\.zip cannot be unpacked"):
+        read_log(path, LogSettings(columns=OF_ONE))
+
+
+def test_a_zip_of_hardly_anything_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        record = json.dumps(EXTENDED[0])
+        archive.writestr("log.json", f"[{record}," + " " * 2**26 + f"{record}]")
+    with pytest.raises(AudiorecError, match=r"64 MiB of hardly anything in log\.json: unpack"):
+        read_log(path, LogSettings(columns=OF_ONE))
+
+
 def test_a_zip_that_is_none_is_one_line(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 and nothing that follows")
     with pytest.raises(AudiorecError, match=r"a\.zip cannot be unpacked: .*name the folder"):
@@ -312,9 +340,11 @@ def test_half_life(tmp_path):
     )
     reading = read_log(path, LogSettings(half_life_days=10))
     assert plays_of(reading) == {("a", "old"): 0.75, ("a", "new"): 1}
-    # what is left of a play after ten thousand half-lives is nothing
-    reading = read_log(path, LogSettings(half_life_days=0.001))
-    assert plays_of(reading) == {("a", "new"): 1}
+    # what is left of a play after two hundred half-lives, or ten thousand, is nothing
+    for days in (0.05, 0.001):
+        reading = read_log(path, LogSettings(half_life_days=days))
+        assert plays_of(reading) == {("a", "new"): 1}
+        assert reading.plays.plays.dtype == np.float32
 
 
 def test_tracks_with_few_plays_or_listeners_are_left_out(tmp_path):
@@ -384,9 +414,13 @@ def test_real_samples(name, layout, n_plays, n_tracks):
 def test_the_other_real_samples_are_one_line_each():
     if not SAMPLES.exists():
         pytest.skip("the in-house samples of logs are not on this machine")
+    refused = set()
     for path in sorted(SAMPLES.rglob("*.*")):
         try:
             read_log(path, LogSettings(columns=OF_ONE))
         except AudiorecError as error:
+            refused.add(path.name)
             assert path.name in str(error)
             assert "\n" not in str(error)
+    assert {"userid-profile.tsv", "maloja_malformed.json", "librefm_no_header.csv"} <= refused
+    assert len(refused) <= 16, "samples that were read are refused"

@@ -115,7 +115,7 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
         ("user_id,track_id\nu,t\n".encode("utf-16"), "is no text in UTF-8: .*CSV in UTF-8"),
         ('[{"ts": "2023-01-01"}]', "is JSON, but no history that is known: name its layout"),
         (b"\x1f\x8b\x08\x00abc", "is no text in UTF-8: unpack it"),
-        ("user_id,track_id,plays\n", "has a header and no rows"),
+        ("user_id,track_id,plays\n", "has no rows"),
         (
             "who,track_id,plays\nu,t,1\n",
             "no column for the user in its first line, who.*--group-by",

@@ -255,7 +255,8 @@ def test_excerpts_are_spread_over_the_track(here, audiorec, write_tone, excerpts
     }
     assert starts == {name: pytest.approx(values, abs=1e-3) for name, values in expected.items()}
     with files.MelsReader("mels.h5") as reader:
-        assert len({reader.read(row).tobytes() for row in range(len(mels.start_s))}) > 1
+        of_long = [reader.read(row).tobytes() for row in np.flatnonzero(mels.excerpt_track == 0)]
+    assert len(set(of_long)) == len(of_long)
 
 
 def test_an_excerpt_is_the_sound_that_stands_there(here, audiorec, tone):
@@ -323,3 +324,63 @@ def test_predictions_and_the_network_take_several_excerpts(
     status, _, err = audiorec("predict")
     assert status == 0
     assert "factors of 2 tracks" in err
+
+
+def test_what_is_new_stays_when_a_changed_track_goes(library, audiorec, write_tone):
+    """A file that is no audio any more goes, in the same run in which others come and change."""
+    audiorec("mels", library, "out.h5")
+    (library / "a.wav").write_text("no audio any more")
+    write_tone(library / "c.ogg", 45, hz=700)
+    for name in ("d.flac", "z.wav"):
+        write_tone(library / name, 31, hz=500)
+    (library / "y.mp3").write_text("no audio")
+    _, _, err = audiorec("mels", library, "out.h5")
+    assert "4 tracks: 2 new, 1 changed, 1 kept; 3 files failed" in err
+    mels = files.load_mels("out.h5")
+    assert mels.tracks.path == ["c.ogg", "deep/er/b.FLAC", "d.flac", "z.wav"]
+    assert mels.tracks.duration_s[0] == pytest.approx(45, abs=0.1)
+    failed = ["cover.jpg", "fake.mp3", "a.wav", "y.mp3"]
+    assert [failure.path for failure in mels.failures] == failed
+    assert "4 tracks: 4 kept" in audiorec("mels", library, "out.h5")[2]
+
+
+def test_a_track_that_failed_before_a_stop_goes_in_the_next_run(library, audiorec, monkeypatch):
+    audiorec("mels", library, "out.h5")
+    (library / "a.wav").write_text("no audio any more")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.MelsWriter, "remove", interrupted)
+        assert audiorec("mels", library, "out.h5")[0] == 130
+    assert len(files.load_mels("out.h5").tracks) == 3
+    assert audiorec("mels", library, "out.h5")[0] == 0
+    assert files.load_mels("out.h5").tracks.path == ["c.ogg", "deep/er/b.FLAC"]
+
+
+def test_a_named_track_keeps_its_name_with_more_excerpts(here, audiorec, write_tone):
+    for name in "abc":
+        write_tone(f"audio/{name}.flac", 60)
+    (here / "names.csv").write_text("path,track_id\nb.flac,NAMED\n")
+    audiorec("mels", "audio", "--excerpts", "full", "--manifest", "names.csv")
+    write_tone("audio/b.flac", 100)
+    write_tone("audio/d.flac", 31)
+    _, _, err = audiorec("mels", "audio", "--excerpts", "full")
+    assert "4 tracks: 1 new, 1 changed, 2 kept" in err
+    assert files.load_mels("mels.h5").tracks.track_id == ["a", "c", "d", "NAMED"]
+
+
+def test_prune_after_a_move_and_without_the_library(library, audiorec, write_tone):
+    audiorec("mels", library, "out.h5")
+    library.rename("moved")
+    (library.parent / "moved/a.wav").unlink()
+    assert audiorec("mels", "moved", "out.h5", "--prune")[0] == 0
+    assert files.load_mels("out.h5").audio_folder.endswith("moved")
+    (library.parent / "moved").rename("gone")
+    write_tone("other/x.wav", 31)
+    for options in ((), ("--prune",)):
+        status, _, err = audiorec("mels", "other", "out.h5", *options)
+        assert status == 1
+        assert "holds the tracks of" in err
+    assert len(files.load_mels("out.h5").tracks) == 2

@@ -15,7 +15,7 @@ import soundfile
 
 from audiorec_cli import files
 
-N_FILES = 150
+N_FILES = 120
 # Stores what it did ten times a second, so that a short run has many moments to be killed at.
 SCRIPT = """
 import sys
@@ -25,12 +25,12 @@ analysing.SECONDS_BETWEEN_WRITES = 0.1
 sys.exit(main(["mels", "audio", *sys.argv[1:]]))
 """
 COMMAND = [sys.executable, "-c", SCRIPT]
-SMALL_DISK_MIB = 18  # an empty file wants 16 free; 148 spectrograms want 22
+SMALL_DISK_MIB = 17  # an empty file wants 16 free; 118 spectrograms want 18
 
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """A folder with 150 files, two of them no audio, and what mels makes of it in whole.h5."""
+    """A folder with 120 files, two of them no audio, and what mels makes of it in whole.h5."""
     folder = tmp_path_factory.mktemp("library")
     (folder / "audio").mkdir()
     rng = np.random.default_rng(0)
@@ -39,7 +39,9 @@ def library(tmp_path_factory):
         soundfile.write(folder / f"audio/{i:03}.flac", samples, 16_000)
     for name in ("050.mp3", "cover.jpg"):
         (folder / "audio" / name).write_bytes(b"no audio")
+    started = time.monotonic()
     subprocess.run([*COMMAND, "whole.h5"], cwd=folder, check=True, capture_output=True)
+    (folder / "seconds").write_text(str(time.monotonic() - started))
     return folder
 
 
@@ -73,10 +75,11 @@ def stored(path):
 
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(library):
     chance, out = random.Random(0), library / "killed.h5"
+    seconds = float((library / "seconds").read_text())
     n_stored, n_gains = 0, 0
     for _ in range(20):
         running = start(library, out)
-        time.sleep(chance.uniform(0.3, 2.0))
+        time.sleep(chance.uniform(0.1, 0.9) * seconds)
         kill(running)
         if out.exists():
             n_now = stored(out)
@@ -87,7 +90,7 @@ def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(library):
             assert contents(out) == contents(library / "whole.h5")
             out.unlink()
             n_stored = 0
-    assert n_gains >= 5
+    assert n_gains >= 3
     subprocess.run([*COMMAND, out], cwd=library, check=True, capture_output=True)
     assert contents(out) == contents(library / "whole.h5")
 

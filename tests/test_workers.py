@@ -24,6 +24,12 @@ def double(item):
     return item * 2
 
 
+def hang_or_die(item):
+    if item == "hangs":
+        time.sleep(600)
+    return double(item)
+
+
 def fail(item):
     raise ZeroDivisionError(f"no way with {item}")
 
@@ -55,6 +61,13 @@ def test_what_takes_too_long_is_lost_and_nothing_else():
     assert run(double, range(6), time_limit_s=1) == [
         (i, 2 * i if i != 3 else Lost.TIMED_OUT) for i in range(6)
     ]
+
+
+def test_what_waits_behind_a_hanging_item_keeps_its_second_try(tmp_path):
+    path = str(tmp_path / "dies")
+    open(path, "w").close()
+    results = run(hang_or_die, ["hangs", path], workers=1, time_limit_s=1)
+    assert results == [("hangs", Lost.TIMED_OUT), (path, path * 2)]
 
 
 def test_an_exception_keeps_its_traceback():

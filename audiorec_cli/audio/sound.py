@@ -5,6 +5,7 @@ import numpy as np
 SAMPLE_RATES = range(4_000, 768_001)  # Hz
 MAX_CHANNELS = 64
 BLOCK_SAMPLES = 1 << 18
+MAX_SECONDS = 10 * 24 * 3600  # what claims to last longer does not know
 
 
 class Undecodable(Exception):

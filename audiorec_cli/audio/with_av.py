@@ -7,6 +7,7 @@ import numpy as np
 
 from audiorec_cli.audio.sound import (
     BLOCK_SAMPLES,
+    MAX_SECONDS,
     Undecodable,
     UnknownFormat,
     check_layout,
@@ -82,10 +83,13 @@ class AvSound:
     def _measure_duration(self):
         container, stream = self._container, self._stream
         if container.format.name not in WITHOUT_DURATION:
-            if stream.duration:
-                return float(stream.duration * stream.time_base)
-            if container.duration:
-                return container.duration / av.time_base
+            told = (
+                float((stream.duration or 0) * stream.time_base),
+                (container.duration or 0) / av.time_base,
+            )
+            for duration_s in told:
+                if 0 < duration_s <= MAX_SECONDS:
+                    return duration_s
         ticks = sum(packet.duration or 0 for packet in container.demux(stream))
         return float(ticks * stream.time_base)
 

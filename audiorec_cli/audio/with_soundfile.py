@@ -3,7 +3,13 @@
 import numpy as np
 import soundfile
 
-from audiorec_cli.audio.sound import BLOCK_SAMPLES, UnknownFormat, check_layout, mixing_weights
+from audiorec_cli.audio.sound import (
+    BLOCK_SAMPLES,
+    MAX_SECONDS,
+    UnknownFormat,
+    check_layout,
+    mixing_weights,
+)
 
 
 class _OneWay(soundfile.SoundFile):
@@ -27,9 +33,11 @@ class SoundfileSound:
             raise UnknownFormat("not audio that can be decoded") from error
         self.rate = self._sound.samplerate
         self.duration_s = self._sound.frames / max(1, self.rate)
+        if self.duration_s > MAX_SECONDS:
+            raise UnknownFormat("does not tell how long it is")
+        check_layout(self.rate, self._sound.channels)
 
     def __enter__(self):
-        check_layout(self.rate, self._sound.channels)
         return self
 
     def __exit__(self, *exception):

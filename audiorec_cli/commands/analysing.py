@@ -8,6 +8,7 @@ from audiorec_cli.records import Failure
 
 SECONDS_BETWEEN_WRITES = 1.0
 EXCERPTS_A_WRITE = 256
+EXCERPTS_AN_EXCHANGE = 1024  # some 150 MB; it writes the whole file anew
 FAILURES_SHOWN = 5
 
 
@@ -54,16 +55,21 @@ class Run:
     def analyse(self, analyse_all):
         """Analyse what is new or has changed; analyse_all(paths) yields tracks and failures."""
         self._go_through(analyse_all, self._todo)
+        self._exchange()
         # a file that was opened and is no track any more has no place among them
-        lost = {failure.path for failure in self._failed if failure.size >= 0}
-        self._remove(lost | set(self._outgrown))
-        self._go_through(analyse_all, self._outgrown)
+        failures = self._failed + self._failed_before
+        self._remove({failure.path for failure in failures if failure.size >= 0})
         self._show_failures()
 
-    def _remove(self, paths):
+    def _exchange(self):
+        """Put tracks that have another number of excerpts than before behind the others."""
+        tracks, self._outgrown = self._outgrown, []
+        self._remove([track.columns["path"] for track in tracks], tracks)
+
+    def _remove(self, paths, batch=()):
         rows = self._writer.mels.tracks.row_of_path
         if found := [rows[path] for path in paths if path in rows]:
-            self._writer.remove(found)
+            self._writer.remove(found, batch)
 
     def _go_through(self, analyse_all, paths):
         if not paths:
@@ -96,8 +102,10 @@ class Run:
         elif len(track.mels) == held.n_excerpts[row]:
             self._writer.replace(row, track)
         else:
-            self._outgrown.append(path)
-            return
+            self._outgrown.append(track)
+            if sum(len(track.mels) for track in self._outgrown) > EXCERPTS_AN_EXCHANGE:
+                self._write()
+                self._exchange()
         self._n_new += path not in self._held
         self._n_changed += path in self._held
         self._n_short += track.columns["duration_s"] < held.params["seconds"]

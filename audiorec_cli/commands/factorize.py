@@ -1,7 +1,7 @@
 """audiorec factorize: latent factors from a listening log."""
 
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +15,7 @@ from audiorec_cli.listening.settings import CHOICES, SAMPLED, SETTINGS
 from audiorec_cli.options import DEFAULT_NAMES, Seed, enum_of
 
 SESSION = "session"
+DAY_S = 24 * 3600
 Model = enum_of("Model", SETTINGS)
 LogFormat = enum_of("LogFormat", LOG_FORMATS)
 Confidence, Counts, Proposal = (
@@ -32,7 +33,7 @@ def _of_log(*names_and_help, **options):
 
 
 def _day(text):
-    """The first second of a day, since 1970."""
+    """The midnight, UTC, that a day begins with."""
     try:
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError as error:
@@ -181,7 +182,6 @@ def factorize(
     --match artist. An option that has no part in the model chosen is an error.
     """
     from audiorec_cli import files
-    from audiorec_cli.listening import logs
 
     options = {
         "n_factors": factors, "confidence": confidence, "alpha": alpha, "epsilon": epsilon,
@@ -190,28 +190,39 @@ def factorize(
     }  # fmt: skip
     settings = _settings(model, options)
     files.require_writable(out, "factors")
-    by_session = group_by == SESSION
-    log_settings = LogSettings(
-        columns=Columns(
-            user_column, track_column, plays_column, timestamp_column,
-            group=None if by_session else group_by, of_one=by_session,
-        ),
-        format=log_format and str(log_format),
-        since=since and since.timestamp(),
-        until=until and (until + timedelta(days=1)).timestamp(),
-        min_plays=min_plays,
-        min_listeners=min_listeners,
+    log_settings = _log_settings(
+        (user_column, track_column, plays_column, timestamp_column), group_by, since, until,
+        format=log_format and str(log_format), min_plays=min_plays, min_listeners=min_listeners,
         half_life_days=half_life,
-        by_session=by_session,
     )  # fmt: skip
+    _fit_log(log, out, settings, log_settings, holdout)
+
+
+def _fit_log(log, out, settings, log_settings, holdout):
+    """Read a log, fit factors to it and save them."""
+    from audiorec_cli import files
+    from audiorec_cli.listening import logs
+
     reading = logs.read_log(log, log_settings)
     _describe(log, reading)
-    fitted = _fit(reading, settings, _held_out(reading, holdout, seed))
+    fitted = _fit(reading, settings, _held_out(reading, holdout, settings.seed))
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
     if holdout:
         params["holdout"] = holdout
     files.save_factors(out, replace(fitted, params=params))
     _describe_result(out, reading, fitted)
+
+
+def _log_settings(columns, group_by, since, until, **others):
+    by_session = group_by == SESSION
+    group = None if by_session else group_by
+    return LogSettings(
+        columns=Columns(*columns, group=group, of_one=by_session),
+        since=since and since.timestamp(),
+        until=until and until.timestamp() + DAY_S,
+        by_session=by_session,
+        **others,
+    )
 
 
 def _settings(model, options):
@@ -282,7 +293,10 @@ def _describe(log, reading):
         f"by {console.counted(len(plays.user_id), 'listener')}"
     )
     if reading.rows_left_out:
-        console.note(f"{reading.rows_left_out} rows are no music, or were played for under 30 s")
+        console.note(
+            f"{console.counted(reading.rows_left_out, 'row')} left out: no play of a track, or one "
+            "of under 30 s"
+        )
     if reading.tracks_left_out:
         console.note(f"{reading.tracks_left_out} {reading.items} have too few plays or listeners")
     if reading.broken_rows:

@@ -1,6 +1,7 @@
 """audiorec mels: spectrograms of an audio folder."""
 
 import os
+from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -119,22 +120,30 @@ def mels(
 
     paths = _audio_paths(audio, out)
     files.require_writable(out, "mels")
-    folder = os.path.abspath(audio)
     settings = SpectrogramSettings(n_fft=n_fft, hop_length=hop_length)
+    analyse = partial(
+        analyse_all, os.path.abspath(audio), workers=workers, settings=settings, excerpts=excerpts,
+        time_limit_s=time_limit,
+    )  # fmt: skip
+    _bring_up_to_date(
+        audio, out, paths, settings, excerpts, analyse, manifest=manifest, retry=retry, prune=prune
+    )
+
+
+def _bring_up_to_date(audio, out, paths, settings, excerpts, analyse, *, manifest, retry, prune):
+    """Write to OUT what `analyse` makes of those paths that it does not hold yet."""
+    from audiorec_cli import files
+
+    folder = os.path.abspath(audio)
     params = {**asdict(settings), "excerpts": excerpts}
     with files.MelsWriter(
         out, audio_folder=folder, params=params, n_frames=settings.n_frames
     ) as writer:
-        _check_goes_on(writer.mels, out, folder, params)
+        _check_goes_on(writer.mels, out, folder, params, paths)
         names = _names(paths, writer.mels.tracks, manifest)
         writer.move_audio_folder(folder)
         run = Run(writer, folder, paths, names, retry=retry, prune=prune)
-        run.analyse(
-            partial(
-                analyse_all, folder, workers=workers, settings=settings, excerpts=excerpts,
-                time_limit_s=time_limit,
-            )
-        )  # fmt: skip
+        run.analyse(analyse)
         if not len(writer):
             raise AudiorecError(f"{audio}: no file there could be decoded: put audio files in it")
         console.note(run.summary(audio, out))
@@ -154,7 +163,7 @@ def _audio_paths(audio, out):
     return paths
 
 
-def _check_goes_on(held, out, folder, params):
+def _check_goes_on(held, out, folder, params, paths):
     """Refuse to mix libraries or settings in one file; a library may have moved as a whole."""
     for name, value in params.items():
         if held.params.get(name) != value:
@@ -164,7 +173,13 @@ def _check_goes_on(held, out, folder, params):
                 "OUT, or remove it"
             )
     before = held.audio_folder
-    if len(held.tracks) and os.path.isdir(before) and not os.path.samefile(before, folder):
+    if not len(held.tracks) or before == folder:
+        return
+    if os.path.isdir(before):
+        is_another = not os.path.samefile(before, folder)
+    else:
+        is_another = not set(held.tracks.path) & set(paths)
+    if is_another:
         raise AudiorecError(f"{out} holds the tracks of {before}: name another OUT for {folder}")
 
 
@@ -176,7 +191,8 @@ def _names(paths, held, manifest):
     names = {path: {"track_id": held.track_id[row]} for path, row in held.row_of_path.items()}
     said = library.read_manifest(manifest) if manifest else {}
     ids = [said[path]["track_id"] for path in new if "track_id" in said.get(path, {})]
-    twice = next((i for i in ids if ids.count(i) > 1 or i in held.track_id), None)
+    n_given = Counter([*ids, *held.track_id])
+    twice = next((i for i in ids if n_given[i] > 1), None)
     if twice is not None:
         raise AudiorecError(f"{manifest} gives two files the track_id {twice}: mend it")
     unnamed = [path for path in new if "track_id" not in said.get(path, {})]

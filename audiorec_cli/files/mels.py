@@ -89,9 +89,10 @@ class MelsReader:
 class MelsWriter:
     """A mels file that grows, made where there is none; a context manager.
 
-    `mels` is what the file held when it was opened. Everything appended is on disk when `append`
-    returns. A kill at any moment, a power failure or a full disk loses at most the batch in hand,
-    and Ctrl-C not even that. A file that is new and got no track is removed at the end.
+    `mels` is what the file held when it was opened, or after `remove`. Everything appended is on
+    disk when `append` returns. A kill at any moment, a power failure or a full disk loses at most
+    the batch in hand, and Ctrl-C not even that. A file that is new and got no track is removed at
+    the end.
 
     n_frames : of each spectrogram, in a file that is new
     """
@@ -143,28 +144,12 @@ class MelsWriter:
 
         Raises ValueError, and stores nothing, when a track_id is already there.
         """
-        values = _failures_at(len(self._file["failures/path"]), failures)
-        if batch:
-            values |= self._tracks_behind(batch)
-        self._write(values)
-        self._track_ids.update(item.columns["track_id"] for item in batch)
-
-    def _tracks_behind(self, batch):
         new_ids = [item.columns["track_id"] for item in batch]
         if len(self._track_ids | set(new_ids)) != len(self._track_ids) + len(new_ids):
             raise ValueError("a track_id occurs twice")
-        n_tracks, n_excerpts = len(self), len(self._file["mels"])
-        columns = {f"tracks/{c}": [item.columns[c] for item in batch] for c in Tracks.columns()}
-        values = {name: (column, n_tracks) for name, column in columns.items()}
-        excerpts = {
-            "excerpts/track": np.repeat(
-                np.arange(n_tracks, n_tracks + len(batch)), [len(item.start_s) for item in batch]
-            ),
-            "excerpts/start_s": np.concatenate([item.start_s for item in batch]),
-            "excerpts/sound_s": np.concatenate([item.sound_s for item in batch]),
-            "mels": np.concatenate([item.mels for item in batch]),
-        }
-        return values | {name: (column, n_excerpts) for name, column in excerpts.items()}
+        values = _failures_at(len(self._file["failures/path"]), failures)
+        self._write(values | _tracks_behind(self._file, batch))
+        self._track_ids.update(new_ids)
 
     def replace(self, row, item):
         """Store an AnalysedTrack in the place of track `row`, whose file has changed.
@@ -180,21 +165,23 @@ class MelsWriter:
         values["mels"] = (item.mels, first)
         self._write(values)
 
-    def remove(self, rows):
-        """Take tracks out of the file; `mels` is then what is left.
+    def remove(self, rows, batch=()):
+        """Take tracks out of the file, and store AnalysedTracks behind what is left.
 
-        What is left is written beside the file, and takes its place when it is whole.
+        All of it is written beside the file, and takes its place when it is whole.
+        Raises AudiorecError when the disk has no room for both.
         """
         with written_whole(self._path, os.path.getsize(self._path)) as new:
-            stamp(new, "mels", self.mels.params, audio_folder=self.mels.audio_folder)
+            mels = _mels_of(self._file)
+            stamp(new, "mels", mels.params, audio_folder=mels.audio_folder)
             _create_datasets(new, self._file["mels"].shape[-1])
-            self._copy_without(set(rows), new)
+            self._copy_without(set(rows), mels, new)
+            _store(new, _tracks_behind(new, batch))
         self._file.close()
         self._disk.close()
         self._load()
 
-    def _copy_without(self, rows, new):
-        mels = self.mels
+    def _copy_without(self, rows, mels, new):
         kept = np.array([row for row in range(len(mels.tracks)) if row not in rows], dtype=int)
         excerpts = np.flatnonzero(np.isin(mels.excerpt_track, kept))
         left = mels.tracks.take(kept)
@@ -218,14 +205,8 @@ class MelsWriter:
 
     def _write(self, values):
         """Store values = {dataset: (rows, where the first of them goes)}, all of them or none."""
-        ready = {name: encoded("mels", name, rows) for name, (rows, _) in values.items()}
         with uninterrupted():
-            for name, rows in ready.items():
-                dataset, first = self._file[name], values[name][1]
-                end = first + len(rows)
-                if end > len(dataset):
-                    dataset.resize(end, axis=0)
-                dataset[first:end] = rows
+            _store(self._file, values)
             self._commit()
 
     def _commit(self):
@@ -237,6 +218,35 @@ class MelsWriter:
                 f"{self._path} cannot be written: {error.strerror}: make room, then run the same "
                 "command again; what was stored before is kept"
             ) from error
+
+
+def _store(file, values):
+    """Put values = {dataset: (rows, where the first of them goes)} in an open file."""
+    ready = {name: encoded("mels", name, rows) for name, (rows, _) in values.items()}
+    for name, rows in ready.items():
+        dataset, first = file[name], values[name][1]
+        end = first + len(rows)
+        if end > len(dataset):
+            dataset.resize(end, axis=0)
+        dataset[first:end] = rows
+
+
+def _tracks_behind(file, batch):
+    """What to write of AnalysedTracks, behind the tracks and excerpts that the file holds."""
+    if not batch:
+        return {}
+    n_tracks, n_excerpts = len(file["tracks/track_id"]), len(file["mels"])
+    columns = {f"tracks/{c}": [item.columns[c] for item in batch] for c in Tracks.columns()}
+    rows = np.arange(n_tracks, n_tracks + len(batch))
+    excerpts = {
+        "excerpts/track": np.repeat(rows, [len(item.start_s) for item in batch]),
+        "excerpts/start_s": np.concatenate([item.start_s for item in batch]),
+        "excerpts/sound_s": np.concatenate([item.sound_s for item in batch]),
+        "mels": np.concatenate([item.mels for item in batch]),
+    }
+    return {name: (column, n_tracks) for name, column in columns.items()} | {
+        name: (column, n_excerpts) for name, column in excerpts.items()
+    }
 
 
 def _failures_at(first, failures):

@@ -1,6 +1,7 @@
 """The files that a log consists of: one, those of a folder, or those of a zip archive."""
 
 import contextlib
+import lzma
 import os
 import shutil
 import tempfile
@@ -14,8 +15,12 @@ from audiorec_cli.listening.log_formats import FORMATS, recognise
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_tables import HEAD_BYTES
 
+MAX_PACKED_RATIO, PACKED_BYTES_OF_NO_MATTER = 200, 1 << 16  # text packs to a tenth
 ZIP = b"PK\x03\x04"
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError)
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    *(RuntimeError, NotImplementedError),  # of a password, or a compression that is not known
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ def _of_zip(archive, folder):
                 with packed.open(member) as file:
                     format_name = recognise(file.read(HEAD_BYTES))
                 if format_name:
+                    _require_sanity(archive, member)
                     _require_room(archive, folder, member.file_size)
                     path = folder / f"{len(found)}"
                     with packed.open(member) as file, open(path, "wb") as out:
@@ -116,6 +122,14 @@ def _of_zip(archive, folder):
             f"{archive} cannot be unpacked: {error}: unpack it yourself, and name the folder"
         ) from error
     return found
+
+
+def _require_sanity(archive, member):
+    if member.file_size > MAX_PACKED_RATIO * max(member.compress_size, PACKED_BYTES_OF_NO_MATTER):
+        raise AudiorecError(
+            f"{archive} holds {member.file_size / 2**20:.0f} MiB of hardly anything in "
+            f"{member.filename}: unpack it yourself, and name the folder"
+        )
 
 
 def _require_room(archive, folder, n_bytes):

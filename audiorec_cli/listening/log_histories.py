@@ -66,7 +66,7 @@ def scan_spotify_extended(path):
             title=pl.col("master_metadata_track_name"),
             artist=pl.col("master_metadata_album_artist_name"),
             time=pl.col("ts"),
-            left_out=uri.is_null() | (pl.col("ms_played") < SHORTEST_PLAY_MS),
+            left_out=uri.is_null() | (pl.col("ms_played").fill_null(0) < SHORTEST_PLAY_MS),
         )
     )
 
@@ -79,7 +79,7 @@ def scan_spotify_account(path):
             title=pl.col("trackName"),
             artist=pl.col("artistName"),
             time=pl.col("endTime"),
-            left_out=pl.col("msPlayed") < SHORTEST_PLAY_MS,
+            left_out=pl.col("msPlayed").fill_null(0) < SHORTEST_PLAY_MS,
         )
     )
 

@@ -23,7 +23,8 @@ def within(rows, settings):
         rows = rows.filter(pl.col("time") < settings.until)
     if settings.half_life_days is not None:
         age_days = (pl.col("time").max() - pl.col("time")) / DAY_S
-        rows = rows.with_columns(pl.col("plays") * 0.5 ** (age_days / settings.half_life_days))
+        left = pl.col("plays") * 0.5 ** (age_days / settings.half_life_days)
+        rows = rows.with_columns(left.cast(pl.Float32))
     return rows
 
 

@@ -136,7 +136,11 @@ class _Tally:
         columns = [pl.col(c).cast(pl.String).cast(pl.Categorical) for c in texts]
         if not {*LISTENER} & {*texts}:
             columns.append(pl.lit(ANONYMOUS).cast(pl.Categorical).alias("user"))
-        plays = pl.col("plays").cast(pl.Float32, strict=False) if "plays" in known else pl.lit(1.0)
+        plays = (
+            pl.col("plays").cast(pl.Float32, strict=False)
+            if "plays" in known
+            else pl.lit(1.0, pl.Float32)
+        )
         columns.append(plays.alias("plays"))
         if self._settings.needs_time:
             if "time" not in known:
@@ -172,9 +176,11 @@ class _Tally:
     def check(self, path, format_name):
         """Refuse a log with nothing in it, or of which too much is broken."""
         if not self.n_rows and self.n_left_out:
-            raise AudiorecError(f"{path} holds no track that was played for 30 s: name another log")
+            raise AudiorecError(
+                f"{path} holds no play of a track that lasted 30 s: name another log"
+            )
         if not self.n_rows:
-            raise AudiorecError(f"{path} has a header and no rows: name another log")
+            raise AudiorecError(f"{path} has no rows: name another log")
         if self.n_broken > MAX_BROKEN_SHARE * self.n_rows:
             raise AudiorecError(
                 f"{path}: {self.n_broken} of {self.n_rows} rows are broken ("
