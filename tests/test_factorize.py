@@ -201,3 +201,17 @@ def test_nothing_is_said_of_threads(factorized, audiorec, log):
     status, _, err = audiorec("factorize", log, "out.h5", *BASE)
     assert status == 0
     assert "BLAS" not in err and "Warning" not in err
+
+
+def test_names_that_are_no_utf8_are_told(here, audiorec):
+    rows = [f"u{u},Bj\xf6rk,t{i}" for u in range(6) for i in range(4) if (u + i) % 3]
+    (here / "log.csv").write_bytes("\n".join(["user,artist,title", *rows]).encode("latin-1"))
+    status, _, err = audiorec("factorize", "log.csv", *BASE)
+    assert status == 0
+    assert "1 name not in UTF-8, and spoilt: save the log in UTF-8" in err
+
+
+def test_days_in_the_wrong_order_are_one_line(audiorec, log):
+    status, _, err = audiorec("factorize", log, "--since", "2021-01-01", "--until", "2020-01-01")
+    assert status == 1
+    assert "--since is a later day than --until: swap them" in err

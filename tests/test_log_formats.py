@@ -273,6 +273,9 @@ def test_broken_lines_and_entries_are_told_by_number(tmp_path):
         "line 403: no track",
         "line 404: no track",
     ]
+    lines = ["{ cut off", *good]
+    reading = read_log(write(tmp_path, "\n".join(lines)), LogSettings())
+    assert reading.broken_shown == ["line 1: no track"]
     entries = [extended(f"t{i}", "Band") for i in range(200)] + [extended("t", None)]
     reading = read_log(write(tmp_path, json.dumps(entries)), LogSettings(columns=OF_ONE))
     assert reading.broken_shown == ["entry 201: no track"]

@@ -139,3 +139,8 @@ def test_a_named_column_that_is_not_there_is_refused(tmp_path):
 def test_bytes_that_are_no_text_do_not_stop_the_reading(tmp_path):
     reading = read(tmp_path, b"user_id,track_id,plays\nann,caf\xe9,3\nbob,x,1\n")
     assert len(reading.plays.tracks) == 2
+
+
+def test_a_column_has_one_meaning(tmp_path):
+    with pytest.raises(AudiorecError, match="columns that options name for two things"):
+        read(tmp_path, "user_id,track_id\nu,t\n", track="track_id", group="track_id")

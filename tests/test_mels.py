@@ -75,7 +75,9 @@ def test_ctrl_c_keeps_what_was_done_and_the_next_run_goes_on(library, audiorec, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(analysis, "analyse_all", interrupted)
-    assert audiorec("mels", library, "out.h5")[0] == 130
+    status, _, err = audiorec("mels", library, "out.h5")
+    assert status == 130
+    assert "stopped: 1 track kept, and the same command goes on" in err
     assert files.load_mels("out.h5").tracks.path == ["a.wav"]
     monkeypatch.setattr(analysis, "analyse_all", analyse_all)
     status, _, err = audiorec("mels", library, "out.h5")
@@ -336,6 +338,7 @@ def test_what_is_new_stays_when_a_changed_track_goes(library, audiorec, write_to
     (library / "y.mp3").write_text("no audio")
     _, _, err = audiorec("mels", library, "out.h5")
     assert "4 tracks: 2 new, 1 changed, 1 kept; 3 files failed" in err
+    assert "1 taken out, whose files are no tracks any more" in err
     mels = files.load_mels("out.h5")
     assert mels.tracks.path == ["c.ogg", "deep/er/b.FLAC", "d.flac", "z.wav"]
     assert mels.tracks.duration_s[0] == pytest.approx(45, abs=0.1)

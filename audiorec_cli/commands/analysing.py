@@ -33,6 +33,7 @@ class Run:
         if self._failed_before != writer.mels.failures:
             writer.set_failures(self._failed_before)
         self._failed, self._n_new, self._n_changed, self._n_short = [], 0, 0, 0
+        self._n_lost = 0
         self._batch, self._failures, self._outgrown = [], [], []
         self._written = time.monotonic()
 
@@ -58,7 +59,8 @@ class Run:
         self._exchange()
         # a file that was opened and is no track any more has no place among them
         failures = self._failed + self._failed_before
-        self._remove({failure.path for failure in failures if failure.size >= 0})
+        lost = {failure.path for failure in failures if failure.size >= 0}
+        self._n_lost = self._remove(lost)
         self._show_failures()
 
     def _exchange(self):
@@ -70,6 +72,7 @@ class Run:
         rows = self._writer.mels.tracks.row_of_path
         if found := [rows[path] for path in paths if path in rows]:
             self._writer.remove(found, batch)
+        return len(found)
 
     def _go_through(self, analyse_all, paths):
         if not paths:
@@ -79,6 +82,13 @@ class Run:
                 for result in analyse_all(paths):
                     self._take(result)
                     advance(1, f"{len(self._failed)} without a track")
+        except KeyboardInterrupt:
+            self._write()
+            console.note(
+                f"stopped: {console.counted(len(self._writer), 'track')} kept, and the same "
+                "command goes on"
+            )
+            raise
         finally:
             self._write()
 
@@ -138,6 +148,8 @@ class Run:
             )
         if self._failed_before:
             told.append(f"{len(self._failed_before)} of these not tried again (--retry)")
+        if self._n_lost:
+            told.append(f"{self._n_lost} taken out, whose files are no tracks any more")
         if self._n_gone:
             gone = "taken out" if self._pruned else "kept (--prune takes them out)"
             told.append(f"{self._n_gone} no longer in {audio}, {gone}")

@@ -63,7 +63,9 @@ ModelOption = Annotated[
         "matrix factorization; vector-exp: a softmax over all tracks."
     ),
 ]
-NFactors = Annotated[int, _option("Number of latent factors.", min=1)]
+NFactors = Annotated[
+    int, _option("Number of latent factors, no more than there are listeners, or tracks.", min=1)
+]
 Holdout = Annotated[
     float,
     _option(
@@ -138,7 +140,12 @@ HalfLife = Annotated[
     ),
 ]
 MinPlays = Annotated[float, _of_log("Leave out tracks with fewer plays.", min=0)]
-MinListeners = Annotated[int, _of_log("Leave out tracks with fewer listeners.", min=1)]
+MinListeners = Annotated[
+    int,
+    _of_log(
+        "Leave out tracks with fewer listeners, or with --group-by session fewer sessions.", min=1
+    ),
+]
 GroupBy = Annotated[
     str | None,
     _of_log(
@@ -178,6 +185,9 @@ def factorize(
     Taste needs many listeners to tell tracks apart. The history of one person is split into
     sessions: audiorec factorize my_spotify_data.zip --group-by session
 
+    Podcasts, and what Spotify says was played for under 30 s, are left out. So are broken rows,
+    which are counted and shown; more than 1 % of them is an error.
+
     A log with artists only gives factors of artists; join them to songs with: audiorec train
     --match artist. An option that has no part in the model chosen is an error.
     """
@@ -214,6 +224,8 @@ def _fit_log(log, out, settings, log_settings, holdout):
 
 
 def _log_settings(columns, group_by, since, until, **others):
+    if since and until and since > until:
+        raise AudiorecError("--since is a later day than --until: swap them")
     by_session = group_by == SESSION
     group = None if by_session else group_by
     return LogSettings(
@@ -304,6 +316,11 @@ def _describe(log, reading):
             reading.broken_rows > len(reading.broken_shown)
         )
         console.note(f"{console.counted(reading.broken_rows, 'broken row')} left out: {told}")
+    if reading.garbled:
+        console.note(
+            f"{console.counted(reading.garbled, 'name')} not in UTF-8, and spoilt: save the log in "
+            "UTF-8 and read it again"
+        )
     if reading.items == "artists":
         console.note("the log knows no tracks, so its artists are taken as the items")
 

@@ -45,7 +45,7 @@ Excerpts = Annotated[
         parser=_excerpts,
         metavar="N|full",
         help="Excerpts of 30 s a track, spread over it: N, or as many as fit without overlap if "
-        "that is less; full covers all of it. 1 is the middle.",
+        "that is less; full covers all of it; 1 is the middle. A mels file holds one kind only.",
     ),
 ]
 NFft = Annotated[

@@ -35,10 +35,13 @@ def _document(*keys, opening="["):
 
 
 def _json_lines(*keys):
-    """Recognises lines of JSON, the first of which has all these keys."""
+    """Recognises lines of JSON, one of the first of which has all these keys."""
 
     def matches(lines):
-        return lines[0].startswith("{") and all(f'"{key}"' in lines[0] for key in keys)
+        return any(
+            line.startswith("{") and line.endswith("}") and all(f'"{key}"' in line for key in keys)
+            for line in lines[:20]
+        )
 
     return matches
 

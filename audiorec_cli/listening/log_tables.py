@@ -30,7 +30,9 @@ COLUMN_NAMES = {
     "mbid": ("recording_mbid", "track_mbid", "mbid", "musicbrainz_trackid"),
 }
 ALONE = "if it is one person's history, split it with --group-by session, else "
-REMEDY = "name its columns with --user-column, --track-column and --plays-column"
+REMEDY = (
+    "name its columns with --user-column, --track-column, --plays-column and --timestamp-column"
+)
 
 
 def has_fields(lines, *, n, tests):
@@ -134,6 +136,8 @@ def _find_columns(header, columns):
     for name in found.values():
         if name not in header:
             raise Unreadable(f"has no column {name!r}: name one of {shown}")
+    if len(set(found.values())) < len(found):
+        raise Unreadable("has columns that options name for two things: name each for one")
     by_plain_name = {_plain(name): name for name in reversed(header)}
     for meaning, names in COLUMN_NAMES.items():
         name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
@@ -147,6 +151,6 @@ def _find_columns(header, columns):
             raise Unreadable(
                 f"has no column for the {meaning} in its first line, {shown}: "
                 + ALONE * (meaning == "user")
-                + REMEDY
+                + f"add a line that names the columns, or {REMEDY}"
             )
     return found

@@ -18,6 +18,7 @@ from audiorec_cli.records import Plays
 MAX_BROKEN_SHARE = 0.01
 BROKEN_SHOWN = 3
 PLAYS = (1e-6, 1e12)  # what a number of plays can be; fewer than the least are none
+REPLACEMENT = "\ufffd"  # what bytes that are no UTF-8 are read as
 FLAGS = ("left_out", "is_blank")
 # What may be the matter with a row; from NO_LISTENER on it is broken.
 BLANK, LEFT_OUT, SILENT, NO_LISTENER, NO_TRACK, NO_PLAYS, NO_TIME = range(1, 8)
@@ -43,6 +44,7 @@ class LogReading:
     broken_shown : of the first of them, where it is and what is missing
     rows_left_out : number of rows that are no plays of a track, or too short ones
     tracks_left_out : number of tracks with too few plays or listeners
+    garbled : number of names with bytes in them that are no UTF-8
     """
 
     plays: Plays
@@ -53,6 +55,7 @@ class LogReading:
     broken_shown: list[str]
     rows_left_out: int
     tracks_left_out: int
+    garbled: int
 
 
 def read_log(path, settings):
@@ -86,6 +89,10 @@ def read_log(path, settings):
         broken_shown=tally.shown,
         rows_left_out=tally.n_left_out,
         tracks_left_out=n_tracks - len(plays.tracks),
+        garbled=sum(
+            int(texts.str.contains(REPLACEMENT, literal=True).sum())
+            for _, texts in tally.names.values()
+        ),
     )
 
 
@@ -111,7 +118,8 @@ class _Tally:
             raise AudiorecError(f"{file.name} {error}") from error
         except pl.exceptions.PolarsError as error:
             said = str(error).splitlines()[0]
-            raise AudiorecError(f"{file.name} is not readable: {said}: save it anew") from error
+            remedy = "leave out --format" if self._settings.format else "save it anew"
+            raise AudiorecError(f"{file.name} is not readable: {said}: {remedy}") from error
         prefix = f"{file.name} " if several else ""
         self.good.append(self._sort_out(rows, lambda row: f"{prefix}{source.place_of(row)}"))
 
