@@ -31,11 +31,13 @@ SAMPLE_RATE, SECONDS = 44_100, 180
 SETTINGS = SpectrogramSettings()
 JINGLE_S, MIX_S = 30, 3 * 3600
 PEAK = """
-import resource, sys
+import sys
 from audiorec_cli.audio.analysis import analyse
 from audiorec_cli.audio.spectrogram import SpectrogramSettings
 track = analyse(sys.argv[1], folder=".", settings=SpectrogramSettings(), excerpts=1)
-print(type(track).__name__, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# not getrusage, whose peak is also that of the process that started this one
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(type(track).__name__, peak)
 """
 
 
