@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -347,6 +348,26 @@ def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(
         writer.append([item])
     monkeypatch.undo()
     assert files.load_mels(path).tracks.track_id == held.track_id
+
+
+def test_a_disk_that_takes_only_a_part_of_a_write_gets_the_rest(tmp_path, mels_file, monkeypatch):
+    """As the last write that fits on a nearly full disk."""
+
+    class Reluctant(io.FileIO):
+        def write(self, data):
+            return super().write(memoryview(data)[:1000])
+
+    def opened(path, mode, buffering=-1):
+        return Reluctant(path, "r+") if buffering == 0 else open(path, mode)
+
+    monkeypatch.setattr(journal, "open", opened, raising=False)
+    path, rng = tmp_path / "m.h5", np.random.default_rng(1)
+    mels = rng.random((4, 128, 599))
+    mels_file(path, mels=mels)
+    monkeypatch.undo()
+    with files.MelsReader(path) as reader:
+        for row, mel in enumerate(mels.astype(np.float16)):
+            np.testing.assert_array_equal(reader.read(row), mel)
 
 
 def test_a_journal_of_another_file_is_thrown_away(tmp_path, mels_file):

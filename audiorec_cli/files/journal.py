@@ -97,7 +97,11 @@ class JournaledFile(io.RawIOBase):
         return page.ljust(PAGE_BYTES, b"\0")
 
     def commit(self):
-        """Put on disk what was written since the last commit. Raises OSError."""
+        """Put on disk what was written since the last commit.
+
+        Raises OSError; on a full disk before anything that stood there is touched.
+        """
+        _reserve(self._file, self._committed_size, self._pages)
         behind = {n: p for n, p in self._pages.items() if n * PAGE_BYTES >= self._committed_size}
         for number, page in behind.items():
             _write_page(self._file, number, page)
@@ -127,9 +131,19 @@ def recover(path):
             JournaledFile(path).close()
 
 
+def _reserve(file, size, pages):
+    """Take the room that these pages need behind a file of this size, its last page included."""
+    start = size // PAGE_BYTES * PAGE_BYTES
+    end = (max(pages, default=-1) + 1) * PAGE_BYTES
+    if end > start and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), start, end - start)
+
+
 def _write_page(file, number, page):
     file.seek(number * PAGE_BYTES)
-    file.write(page)
+    left = memoryview(page)
+    while left:  # a disk that is nearly full takes a part, and only then raises
+        left = left[file.write(left) :]
 
 
 def _write_journal(journal, file, pages, size):

@@ -5,6 +5,7 @@ storage, no virtual datasets, no filters, no types, shapes or sizes but those wr
 """
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from audiorec_cli.files.schema import MADE_BY, SCHEMA, SCHEMA_VERSION, TEXT, fie
 
 STRINGS_AT_A_TIME = 256
 TEXT_BYTES_AT_A_TIME = 1 << 30  # if each of them were all the text that the file has room for
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What HDF5, and the records, raise over a damaged file.
 DAMAGE = (ValueError, TypeError, OSError, KeyError, RuntimeError)
 
@@ -59,6 +61,10 @@ def open_checked(path, kind, opener=h5py.File):
     except PermissionError as error:
         raise AudiorecError(f"{path}: no permission to open it: check its owner") from error
     except OSError as error:
+        if error.errno in NO_ROOM:
+            raise AudiorecError(
+                f"{path} has a journal to carry out: {error.strerror}: make room, then try again"
+            ) from error
         raise AudiorecError(
             f"{path} is no HDF5 file, or truncated or damaged: {_remedy(kind)}"
         ) from error
