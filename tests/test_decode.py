@@ -105,6 +105,13 @@ def test_mp3_of_varying_bit_rate_without_a_header_has_its_true_middle(tmp_path, 
         assert spectrum.argmax() * 22_050 / len(part) == pytest.approx(hz, abs=2)
 
 
+@pytest.mark.parametrize("name", [b"~", b"~root", b"\xff", "\u266b".encode(), b"a\nb", b"-"])
+def test_a_name_is_only_a_name(tmp_path, monkeypatch, write_tone, name):
+    monkeypatch.chdir(tmp_path)
+    write_tone("a.flac").rename(os.fsdecode(name))
+    assert loudest_hz(middle(os.fsdecode(name))) == pytest.approx(440, abs=1)
+
+
 def test_the_suffix_does_not_matter(tmp_path, write_tone):
     write_tone(tmp_path / "a.flac").rename(tmp_path / "a.TXT")
     assert loudest_hz(middle(tmp_path / "a.TXT")) == pytest.approx(440, abs=1)

@@ -1,8 +1,8 @@
 """Excerpts of an audio file as mono samples, whatever the format, whatever its header claims.
 
-soundfile decodes what libsndfile knows (WAV, FLAC, MP3, AIFF …); PyAV takes the rest (M4A, AAC,
-WMA …), Ogg, which it decodes in less time, and MP3 that does not tell its length. Both read blocks,
-so a header that lies cannot ask for more than the excerpt.
+soundfile decodes what libsndfile knows (WAV, AIFF …) and PyAV the rest (M4A, AAC, WMA …). Others
+take less time for FLAC, MP3 and Ogg. All read blocks, so a header that lies cannot ask for more
+than the excerpt.
 """
 
 import os
@@ -67,34 +67,23 @@ def _open_regular(path):
 
 
 def _decoders(file):
-    """The decoders to try, one after the other."""
-    prefers_av = file.read(4) == b"OggS" or _is_mp3_of_unknown_length(file)
-    if not prefers_av:
+    """The decoders to try, one after the other: imported late, for not every library needs all."""
+    start = file.read(4)
+    if start == b"fLaC":
+        from audiorec_cli.audio.with_miniaudio import FlacSound
+
+        yield FlacSound
+    if start[:3] == b"ID3" or start[:1] == b"\xff":
+        from audiorec_cli.audio.mp3 import Mp3Sound
+
+        yield Mp3Sound
+    if start != b"OggS":
         yield SoundfileSound
-    # imported late: not every library needs it, and it takes as long as some files do
     from audiorec_cli.audio.with_av import AvSound
 
     yield AvSound
-    if prefers_av:
+    if start == b"OggS":
         yield SoundfileSound
-
-
-def _is_mp3_of_unknown_length(file):
-    """Whether MPEG audio begins without a header that counts its frames.
-
-    libsndfile then takes the bit rate of the first frame for that of all; PyAV counts.
-    """
-    file.seek(0)
-    start = file.read(10)
-    tag = start.startswith(b"ID3") and len(start) == 10
-    file.seek(
-        10 + sum((b & 0x7F) << s for b, s in zip(start[6:10], ID3_SHIFTS, strict=True))
-        if tag
-        else 0
-    )
-    frame = file.read(MP3_FRAME_BYTES)
-    is_mpeg = frame[:1] == b"\xff" and frame[1:2] >= b"\xe0"
-    return is_mpeg and not any(header in frame for header in MP3_HEADERS)
 
 
 def _read_all(sound, transform, starts, seconds, sample_rate):

@@ -1,11 +1,13 @@
 """An audio folder: which files it holds, what they are called, what their tags say."""
 
+import contextlib
 import csv
 import itertools
 import os
 from pathlib import Path, PurePosixPath
 
 import mutagen
+from mutagen.mp3 import EasyMP3
 
 from audiorec_cli.errors import AudiorecError
 
@@ -82,15 +84,23 @@ def read_tags(path):
     Returns {tag: text}. The title of an untagged file is its name without the suffix.
     """
     tags = dict.fromkeys(TAGS, "")
-    try:
-        found = mutagen.File(path, easy=True)
-    except (mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
-        found = None  # a tag that cannot be read is no reason to leave a track out
+    found = _open_tagged(path)
     if found is not None and found.tags is not None:
         for tag, names in TAG_NAMES.items():
             tags[tag] = next(filter(None, (_tag_text(found.tags, name) for name in names)), "")
     tags["title"] = tags["title"] or Path(path).stem
     return tags
+
+
+def _open_tagged(path):
+    """The file as mutagen reads it; None where it cannot, no reason to leave a track out."""
+    # first as what most files are: to ask every format takes as long as the tags themselves
+    for kinds in ([EasyMP3], None):
+        with contextlib.suppress(mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
+            found = mutagen.File(path, options=kinds, easy=True)
+            if found is not None:
+                return found
+    return None
 
 
 def _tag_text(tags, name):

@@ -1,0 +1,305 @@
+"""MP3, frame by frame: only the headers before an excerpt are looked at, and only it is decoded.
+
+Frames are found by their headers (ISO/IEC 11172-3, 2.4.1.3) and given to FFmpeg's decoder, which
+takes two thirds of the time that it takes to let a library seek and read them.
+"""
+
+import itertools
+from array import array
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.codec.context import CodecContext
+
+from audiorec_cli.audio.sound import MAX_SECONDS, UnknownFormat
+
+MPEG_1, MPEG_2, MPEG_2_5 = 3, 2, 0  # as a header writes them
+SAMPLE_RATES = {
+    MPEG_1: (44_100, 48_000, 32_000),
+    MPEG_2: (22_050, 24_000, 16_000),
+    MPEG_2_5: (11_025, 12_000, 8_000),
+}
+# kbit/s; frames of a free bit rate, the first, do not tell how long they are
+BIT_RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+BIT_RATES_OF_LOW_SAMPLE_RATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+SYNC, LAYER_3 = 0xFF, 1
+HEADER_BYTES = 4
+MAX_FRAME_BYTES = 1441  # 320 kbit/s at 32 kHz, padded
+NO_FRAME = 1 << 40
+IN_A_ROW = 3  # headers, each where the one before says, are no accident
+
+ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
+SEARCHED_BYTES = 1 << 16  # behind a tag, whose padding some programs leave out of its size
+BLOCK_BYTES = 1 << 20
+# Where to begin to decode, so that it is right: a frame's bits may begin up to 511 bytes before it,
+# not counting headers, and half of its sound overlaps with that of the frame before.
+PREROLL_BYTES = 1 << 10
+
+XING_HEADERS = (b"Xing", b"Info")
+XING_WITHIN = 64  # bytes of a frame: behind its side information
+HAS_FRAMES, HAS_BYTES, HAS_TOC, HAS_QUALITY = 1, 2, 4, 8
+LAME_DELAY_AT = 21  # bytes behind the name of the encoder
+DECODER_DELAY = 529  # samples
+FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
+SIZE_TOLERANCE = 0.01  # of what is told of a file's size; more, and the rest is not believed
+
+
+class Layout(NamedTuple):
+    """What all frames of a stream have in common.
+
+    kind : the second byte of their headers, but for its last bit
+    lengths : bytes of a frame by the third byte of its header, or NO_FRAME
+    """
+
+    kind: int
+    rate: int
+    samples_a_frame: int
+    lengths: list[int]
+
+
+class Told(NamedTuple):
+    """What an information frame tells: the number of frames, None where that is not believed, and
+    how many samples the encoder put before and behind the sound."""
+
+    n_frames: int | None = None
+    delay: int = 0
+    padding: int = 0
+
+
+class Mp3Sound:
+    """The sound of an open binary file of MP3; a context manager.
+
+    rate : Hz; duration_s : what the file says, or its frames add up to, seconds
+    Raises UnknownFormat where it is no MP3.
+    """
+
+    def __init__(self, file):
+        self._file = file
+        self._layout, first = _first_frame(file)
+        self.rate = self._layout.rate
+        self._places, self._next = array("q"), first  # of the frames found, and where to go on
+        told = self._skip_information()
+        self._delay = told.delay
+        if told.n_frames is None:
+            self._find_frames(None)
+        n_frames = len(self._places) if told.n_frames is None else told.n_frames
+        n_samples = n_frames * self._layout.samples_a_frame
+        self._n_samples = max(0, n_samples - told.delay - told.padding)
+        self.duration_s = self._n_samples / self.rate
+        if self.duration_s > MAX_SECONDS:
+            raise UnknownFormat("does not tell how long it is")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+    def read(self, start_s, seconds):
+        """That part of the sound, mono: (n,) float32, fewer where it ends before.
+
+        Returns it and the second at which it begins. Raises UnknownFormat.
+        """
+        first = round(start_s * self.rate)
+        wanted = max(0, min(self._n_samples - first, round(seconds * self.rate)))
+        begin, per_frame = first + self._delay, self._layout.samples_a_frame
+        last = -(-(begin + wanted) // per_frame)
+        self._find_frames(last)
+        earlier = self._before(begin // per_frame)
+        samples = _decode(self._read_frames(earlier, last), per_frame)
+        return samples[begin - earlier * per_frame :][:wanted], first / self.rate
+
+    def _skip_information(self):
+        """What the first frame tells, if it is one that tells of the file and has no sound."""
+        self._file.seek(self._next)
+        frame = self._file.read(MAX_FRAME_BYTES)
+        length = self._layout.lengths[frame[2]]
+        told = _read_information(frame[:length], _bytes_from(self._file, self._next))
+        if told is None:
+            return Told()
+        self._next += length
+        return told
+
+    def _find_frames(self, enough):
+        """Look for frames until there are enough, or, for None, to the end of the file."""
+        while enough is None or len(self._places) < enough:
+            self._file.seek(self._next)
+            block = self._file.read(BLOCK_BYTES)
+            is_last = len(block) < BLOCK_BYTES
+            at = _walk(block, self._next, self._layout, self._places, is_last=is_last)
+            self._next += at
+            if is_last:
+                return
+
+    def _before(self, frame):
+        """The number of an earlier frame, so that `frame` is right when decoding begins there."""
+        earlier = frame = max(0, min(frame, len(self._places) - 1))
+        while earlier and self._places[frame] - self._places[earlier] < PREROLL_BYTES:
+            earlier -= 1
+        return max(0, earlier - 1)
+
+    def _read_frames(self, first, last):
+        """The bytes of each frame, between these numbers, that is there."""
+        places = self._places[first:last]
+        if not places:
+            return []
+        lengths = self._layout.lengths
+        self._file.seek(places[0])
+        block = self._file.read(places[-1] - places[0] + MAX_FRAME_BYTES)
+        starts = [place - places[0] for place in places]
+        return [block[at : at + lengths[block[at + 2]]] for at in starts]
+
+
+def _first_frame(file):
+    """The Layout of an MP3 stream and where its first frame is. Raises UnknownFormat."""
+    start = _behind_tag(file)
+    file.seek(start)
+    block = file.read(SEARCHED_BYTES)
+    at = block.find(SYNC) if start else 0  # without a tag there is nothing to look behind
+    while 0 <= at <= len(block) - HEADER_BYTES:
+        layout = _layout(block[at : at + HEADER_BYTES])
+        if layout and _is_stream(block, at, layout, is_last=len(block) < SEARCHED_BYTES):
+            return layout, start + at
+        at = block.find(SYNC, at + 1) if start else -1
+    raise UnknownFormat("not audio that can be decoded")
+
+
+def _behind_tag(file):
+    """Where an ID3 tag ends, 0 where there is none."""
+    file.seek(0)
+    tag = file.read(10)
+    if len(tag) < 10 or not tag.startswith(b"ID3"):
+        return 0
+    return 10 + sum((b & 0x7F) << s for b, s in zip(tag[6:10], ID3_SHIFTS, strict=True))
+
+
+def _layout(header):
+    """The Layout of the stream that a frame's header is of, None where it is no header."""
+    version, layer, rate = header[1] >> 3 & 3, header[1] >> 1 & 3, header[2] >> 2 & 3
+    if header[0] != SYNC or header[1] < 0xE0 or layer != LAYER_3 or rate == 3:
+        return None
+    if version not in SAMPLE_RATES:
+        return None
+    hz = SAMPLE_RATES[version][rate]
+    bit_rates = BIT_RATES if version == MPEG_1 else BIT_RATES_OF_LOW_SAMPLE_RATES
+    bytes_a_kbit = 144_000 if version == MPEG_1 else 72_000
+    lengths = [NO_FRAME] * 256
+    for code, kbits in enumerate(bit_rates[1:], start=1):
+        for padding, private in itertools.product((0, 1), repeat=2):
+            byte = code << 4 | rate << 2 | padding << 1 | private
+            lengths[byte] = bytes_a_kbit * kbits // hz + padding
+    return Layout(header[1] & 0xFE, hz, 1152 if version == MPEG_1 else 576, lengths)
+
+
+def _is_stream(block, at, layout, *, is_last):
+    """Whether several frames follow each other from here, or up to the end of the file."""
+    for n_found in range(IN_A_ROW):
+        if at + HEADER_BYTES > len(block):
+            return is_last and n_found > 0
+        length = layout.lengths[block[at + 2]]
+        if block[at] != SYNC or block[at + 1] & 0xFE != layout.kind or length == NO_FRAME:
+            return False
+        at += length
+    return True
+
+
+def _walk(block, offset, layout, places, *, is_last):
+    """Append where in the file the frames of a block are; `offset` is the block's own place.
+
+    Returns where in the block to go on: the first frame that is not all in it.
+    """
+    at, lengths = 0, layout.lengths
+    end = len(block) - (HEADER_BYTES if is_last else IN_A_ROW * MAX_FRAME_BYTES)
+    headers = np.frombuffer(block, np.uint8)
+    while at <= end:
+        found = []
+        while at <= end:
+            found.append(at)
+            at += lengths[block[at + 2]]
+        # what they are is seen for all at once, which takes half the time
+        found = np.array([*found, at], np.int64)
+        is_frame = headers[found[:-1]] == SYNC
+        is_frame &= headers[found[:-1] + 1] & 0xFE == layout.kind
+        is_frame &= np.diff(found) <= MAX_FRAME_BYTES
+        n_found = len(is_frame) if is_frame.all() else is_frame.argmin()
+        places.frombytes((found[:n_found] + offset).tobytes())
+        if n_found < len(is_frame):
+            at = _next_stream(block, int(found[n_found]) + 1, layout, is_last=is_last)
+    return min(at, len(block))
+
+
+def _next_stream(block, at, layout, *, is_last):
+    """Where frames follow each other again, the length of the block where they do not."""
+    at = block.find(SYNC, at)
+    while at >= 0 and not _is_stream(block, at, layout, is_last=is_last):
+        at = block.find(SYNC, at + 1)
+    return at if at >= 0 else len(block)
+
+
+def _read_information(frame, n_bytes):
+    """The Told of an information frame (Xing's, LAME's, or Fraunhofer's), None of one with sound.
+
+    n_bytes : of the file, from this frame to its end
+    """
+    if b"VBRI" in frame[:XING_WITHIN]:
+        return Told()
+    at = max(frame[:XING_WITHIN].find(name) for name in XING_HEADERS)
+    if at < 0:
+        return None
+
+    def number(place, n=4):
+        return int.from_bytes(frame[place : place + n], "big")
+
+    flags, place, found = number(at + 4), at + 8, {}
+    for flag, size in ((HAS_FRAMES, 4), (HAS_BYTES, 4), (HAS_TOC, 100), (HAS_QUALITY, 4)):
+        if flags & flag:
+            found[flag], place = number(place), place + size
+    told_bytes = found.get(HAS_BYTES, 0)
+    is_believed = abs(told_bytes - n_bytes) <= SIZE_TOLERANCE * n_bytes
+    n_frames = found.get(HAS_FRAMES) if is_believed else None
+    around = number(place + LAME_DELAY_AT, 3)
+    if not around or frame[place : place + 4] not in (b"LAME", b"Lavc", b"Lavf"):
+        return Told(n_frames)
+    delay, padding = (around >> 12) + DECODER_DELAY, max(0, (around & 0xFFF) - DECODER_DELAY)
+    return Told(n_frames, delay, padding)
+
+
+def _bytes_from(file, place):
+    return file.seek(0, 2) - place
+
+
+def _decode(frames, samples_a_frame):
+    """Frames as mono samples, (len(frames) * samples_a_frame,) float32; silence for a broken one.
+
+    Raises UnknownFormat when all are.
+    """
+    codec = CodecContext.create("mp3float", "r")
+    codec.thread_count = 1
+    samples = np.empty((len(frames), samples_a_frame), np.float32)
+    broken, n_broken = (bytes(samples[:1].nbytes),) * 2, 0
+    for first in range(0, len(frames), FRAMES_AT_A_TIME):
+        channels = []
+        for frame in frames[first : first + FRAMES_AT_A_TIME]:
+            planes = _planes(codec, frame, samples_a_frame)
+            n_broken += planes is None
+            channels += planes or broken
+        block = np.frombuffer(b"".join(channels), np.float32).reshape(-1, 2, samples_a_frame)
+        mixed = samples[first : first + FRAMES_AT_A_TIME]
+        np.add(block[:, 0], block[:, 1], out=mixed)
+        mixed *= 0.5
+    if n_broken == len(frames) > 0:
+        raise UnknownFormat("not audio that can be decoded")
+    return samples.reshape(-1)
+
+
+def _planes(codec, frame, samples_a_frame):
+    """The samples of the left and of the right channel, as buffers; None for a broken frame."""
+    try:
+        (sound,) = codec.decode(av.Packet(frame))
+    except (av.FFmpegError, ValueError):  # an error, or no sound from it
+        return None
+    planes = sound.planes
+    if sound.samples != samples_a_frame:
+        return None
+    return planes if len(planes) == 2 else planes * 2

@@ -1,0 +1,162 @@
+"""MP3 that is cut by its frames sounds as when another library decodes all of it."""
+
+import io
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from audiorec_cli.audio.mp3 import Mp3Sound
+from audiorec_cli.audio.sound import UnknownFormat
+
+SECONDS = 20
+
+
+@pytest.fixture
+def music():
+    """Makes chords in noise that swells, (n, channels) float32: no frame is like another."""
+
+    def make(rate, channels, seconds=SECONDS):
+        rng, t = np.random.default_rng(0), np.arange(seconds * rate) / rate
+        chord = sum(np.sin(2 * np.pi * hz * t * (1 + t / 99)) for hz in (220, 277, 330)) / 8
+        noise = rng.normal(size=(len(t), channels)) * (1 + np.sin(t))[:, None] / 30
+        return (chord[:, None] + noise).astype(np.float32)
+
+    return make
+
+
+def write_mp3(path, samples, rate, *, bit_rate=None, **options):
+    """Encoded by LAME, at a constant bit rate or, with qscale, a varying one."""
+    layout = "stereo" if samples.shape[1] == 2 else "mono"
+    with av.open(str(path), "w", format="mp3", options=options) as file:
+        stream = file.add_stream("libmp3lame", rate=rate, layout=layout, format="fltp")
+        if bit_rate:
+            stream.bit_rate = bit_rate
+        else:
+            stream.options = {"qscale": "2"}
+            stream.codec_context.qscale = True
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), "fltp", layout)
+        frame.sample_rate = rate
+        fifo = av.AudioFifo()
+        fifo.write(frame)
+        while (
+            piece := fifo.read(stream.codec_context.frame_size or 1152, partial=True)
+        ) is not None:
+            file.mux(stream.encode(piece))
+        file.mux(stream.encode(None))
+    return path
+
+
+def read(content, start_s, seconds):
+    with Mp3Sound(io.BytesIO(content)) as sound:
+        return sound.read(start_s, seconds)[0], sound
+
+
+@pytest.mark.parametrize("start_s", [0, 0.5, 7.3, 18])
+@pytest.mark.parametrize(
+    ("rate", "channels", "bit_rate"),
+    [
+        (44_100, 2, 128_000),
+        (44_100, 2, 320_000),
+        (44_100, 2, None),
+        (48_000, 1, 64_000),
+        (32_000, 2, 320_000),
+        (22_050, 2, 64_000),
+        (16_000, 1, 24_000),
+        (11_025, 1, 16_000),
+        (8_000, 1, 8_000),
+    ],
+)
+def test_samples_are_those_of_libsndfile(tmp_path, music, rate, channels, bit_rate, start_s):
+    path = write_mp3(tmp_path / "a.mp3", music(rate, channels), rate, bit_rate=bit_rate)
+    ours, sound = read(path.read_bytes(), start_s, 5)
+    with soundfile.SoundFile(path) as file:
+        assert (sound.rate, sound.duration_s) == (file.samplerate, file.frames / file.samplerate)
+        # not by seeking: then it gets the first frames of low bit rates wrong
+        theirs = file.read(dtype="float32", always_2d=True).mean(axis=1)[round(start_s * rate) :]
+    theirs = theirs[: 5 * rate]
+    assert len(ours) == len(theirs) == min(5 * rate, round((SECONDS - start_s) * rate))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.fixture
+def mp3(tmp_path, music):
+    """The bytes of an MP3 without a tag, and its samples, mono."""
+    path = write_mp3(
+        tmp_path / "plain.mp3", music(44_100, 2), 44_100, bit_rate=128_000, id3v2_version="0"
+    )
+    content = path.read_bytes()
+    assert content[0] == 0xFF
+    return content, read(content, 0, SECONDS)[0]
+
+
+def id3(n_bytes):
+    size = bytes(n_bytes >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x04\x00\x00" + size + bytes(n_bytes)
+
+
+@pytest.mark.parametrize("padding", [b"", bytes(3000), b"\xff" * 100])
+def test_what_stands_before_the_sound_is_passed_over(mp3, padding):
+    content, samples = mp3
+    heard, _ = read(id3(2_000_000) + padding + content, 0, SECONDS)
+    np.testing.assert_array_equal(heard, samples)
+
+
+def test_what_stands_behind_the_sound_is_no_sound(mp3):
+    content, _ = mp3
+    without_header = content[content.index(b"\xff\xfb", 4) :]
+    _, sound = read(without_header + b"TAG" + bytes(125) + b"\xff\xfb\x90\x00junk", 0, 1)
+    assert sound.duration_s == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_sound_goes_on_behind_bytes_that_are_none(mp3):
+    content, samples = mp3
+    half = content.index(b"\xff\xfb", len(content) // 2)
+    heard, sound = read(
+        content[:half] + b"\xff\xfbno frames here" * 50 + content[half:], 0, SECONDS
+    )
+    assert sound.duration_s == pytest.approx(SECONDS, abs=0.1)
+    for part in (slice(0, 9 * 44_100), slice(11 * 44_100, 19 * 44_100)):
+        np.testing.assert_allclose(heard[part], samples[part], atol=1e-5)
+
+
+def test_frames_that_are_broken_are_silent_and_the_others_keep_their_places(mp3):
+    content, samples = mp3
+    broken = bytearray(content)
+    middle = content.index(b"\xff\xfb", len(content) // 2)
+    broken[middle + 4 : middle + 400] = b"\xaa" * 396
+    heard, _ = read(bytes(broken), 0, SECONDS)
+    assert len(heard) == len(samples)
+    for part in (slice(0, 9 * 44_100), slice(11 * 44_100, 19 * 44_100)):
+        np.testing.assert_allclose(heard[part], samples[part], atol=1e-5)
+
+
+def test_files_joined_together_last_as_long_as_all_of_them(mp3):
+    """Though the first one's header tells of itself alone."""
+    content, _ = mp3
+    _, sound = read(content * 3, 0, 1)
+    assert sound.duration_s == pytest.approx(3 * SECONDS, abs=0.3)
+
+
+def test_a_file_that_was_cut_off_lasts_as_long_as_what_is_left(mp3):
+    content, samples = mp3
+    heard, sound = read(content[: len(content) // 2], 0, SECONDS)
+    assert sound.duration_s == pytest.approx(SECONDS / 2, abs=0.1)
+    np.testing.assert_allclose(heard[: 9 * 44_100], samples[: 9 * 44_100], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"ID3",
+        id3(1_000),
+        b"\xff" * 100_000,
+        b"\xff\xfb\x90\x64" + bytes(10_000),
+        id3(2**28 - 1)[:20],
+    ],
+)
+def test_what_is_no_mp3_is_refused(content):
+    with pytest.raises(UnknownFormat):
+        read(content, 0, 1)
