@@ -276,21 +276,22 @@ def _decode(frames, samples_a_frame):
     """
     codec = CodecContext.create("mp3float", "r")
     codec.thread_count = 1
-    samples = np.empty((len(frames), samples_a_frame), np.float32)
-    broken, n_broken = (bytes(samples[:1].nbytes),) * 2, 0
+    samples = np.empty(len(frames) * samples_a_frame, np.float32)
+    silence, n_broken, filled = bytes(4 * samples_a_frame), 0, 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         channels = []
         for frame in frames[first : first + FRAMES_AT_A_TIME]:
             planes = _planes(codec, frame, samples_a_frame)
             n_broken += planes is None
-            channels += planes or broken
-        block = np.frombuffer(b"".join(channels), np.float32).reshape(-1, 2, samples_a_frame)
-        mixed = samples[first : first + FRAMES_AT_A_TIME]
-        np.add(block[:, 0], block[:, 1], out=mixed)
+            channels += planes or (silence, silence)
+        left, right = (np.frombuffer(b"".join(channels[i::2]), np.float32) for i in (0, 1))
+        mixed = samples[filled : filled + len(left)]
+        np.add(left, right, out=mixed)
         mixed *= 0.5
+        filled += len(left)
     if n_broken == len(frames) > 0:
         raise UnknownFormat("not audio that can be decoded")
-    return samples.reshape(-1)
+    return samples
 
 
 def _planes(codec, frame, samples_a_frame):
