@@ -13,6 +13,7 @@ DESCRIPTIONS = ("title", "artist", "isrc", "mbid")
 ITEM = ("track", *DESCRIPTIONS)
 SESSION_GAP_S = 30 * 60
 DAY_S = 24 * 3600
+AT_A_TIME = 1 << 20  # of the numbers of plays, so that copies of them take little memory
 
 
 def within(rows, settings):
@@ -32,7 +33,7 @@ def to_plays(rows, names, settings):
     """Add up the plays of each listener and track.
 
     rows : a table with some of the columns of LISTENER and ITEM, numbers or null, plays, and time
-        where LogSettings need it; names : {column: (numbers, texts)}
+        where LogSettings need it; names : {column: the texts that these numbers are places in}
     Returns Plays, less the tracks that LogSettings find too rare, and the number of all tracks.
     """
     with ThreadPoolExecutor(2) as threads:
@@ -61,11 +62,11 @@ def to_plays(rows, names, settings):
 
 def _popularity(plays):
     """Number of listeners of each track, and of its plays."""
-    by_track = plays.tocsc()
-    n_listeners = np.diff(by_track.indptr).astype(np.int64)
-    n_plays = np.zeros(len(n_listeners))
-    first = by_track.indptr[:-1][n_listeners > 0]
-    n_plays[n_listeners > 0] = np.add.reduceat(by_track.data.astype(np.float64), first)
+    n_listeners, n_plays = np.zeros(plays.shape[1], np.int64), np.zeros(plays.shape[1])
+    for first in range(0, plays.nnz, AT_A_TIME):
+        part = slice(first, first + AT_A_TIME)
+        n_listeners += np.bincount(plays.indices[part], minlength=plays.shape[1])
+        n_plays += np.bincount(plays.indices[part], plays.data[part], minlength=plays.shape[1])
     return n_listeners, n_plays
 
 
@@ -119,16 +120,11 @@ def _distinct(rows, columns, names):
     A single column's values may be more than those that occur.
     """
     if len(columns) == 1:
-        numbers, texts = names[columns[0]]
-        place_of = np.empty(int(numbers.max()) + 1, dtype=np.int32)
-        place_of[numbers] = np.arange(len(numbers), dtype=np.int32)
-        return place_of[rows[columns[0]].to_numpy()], texts.to_frame(columns[0])
+        return rows[columns[0]].to_numpy(), names[columns[0]].to_frame(columns[0])
     distinct = rows.select(columns).unique()
     places = distinct.with_row_index("place")
     joined = rows.join(places, on=columns, how="left", nulls_equal=True, maintain_order="left")
-    texts = (
-        distinct[c].replace_strict(*names[c], default="", return_dtype=pl.String) for c in columns
-    )
+    texts = (names[c].gather(distinct[c]).fill_null("") for c in columns)
     return joined["place"].to_numpy(), pl.DataFrame(list(texts), schema=columns)
 
 

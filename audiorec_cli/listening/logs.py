@@ -12,6 +12,7 @@ from audiorec_cli.listening.log_plays import ITEM, LISTENER, to_plays, within
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_source import ANONYMOUS, Unreadable
 from audiorec_cli.listening.log_tables import REMEDY
+from audiorec_cli.listening.numbering import NO_TEXT, Numbering
 from audiorec_cli.listening.times import in_seconds
 from audiorec_cli.records import Plays
 
@@ -20,6 +21,8 @@ BROKEN_SHOWN = 3
 PLAYS = (1e-6, 1e12)  # what a number of plays can be; fewer than the least are none
 REPLACEMENT = "\ufffd"  # what bytes that are no UTF-8 are read as
 FLAGS = ("left_out", "is_blank")
+HASH_OF = "hash of {}"
+ROWS_AT_A_TIME = 250_000
 # What may be the matter with a row; from NO_LISTENER on it is broken.
 BLANK, LEFT_OUT, SILENT, NO_LISTENER, NO_TRACK, NO_PLAYS, NO_TIME = range(1, 8)
 FAULTS = {
@@ -74,7 +77,8 @@ def read_log(path, settings):
     rows = within(pl.concat(tally.good, how="diagonal"), settings)
     if not len(rows):
         raise AudiorecError(f"{path} holds no play between --since and --until: widen them")
-    plays, n_tracks = to_plays(rows, tally.names, settings)
+    names = tally.names
+    plays, n_tracks = to_plays(rows, names, settings)
     if not len(plays.tracks):
         raise AudiorecError(
             f"{path}: none of its {n_tracks} tracks has so many plays and listeners: ask for less "
@@ -90,8 +94,7 @@ def read_log(path, settings):
         rows_left_out=tally.n_left_out,
         tracks_left_out=n_tracks - len(plays.tracks),
         garbled=sum(
-            int(texts.str.contains(REPLACEMENT, literal=True).sum())
-            for _, texts in tally.names.values()
+            int(texts.str.contains(REPLACEMENT, literal=True).sum()) for texts in names.values()
         ),
     )
 
@@ -105,8 +108,7 @@ class _Tally:
     def __init__(self, settings):
         self._settings = settings
         self.good, self.shown = [], []
-        self._alive = []  # polars forgets categories that no column has, and numbers anew
-        self._names = defaultdict(list)
+        self._names = defaultdict(Numbering)
         self.n_rows = self.n_broken = self.n_left_out = 0
 
     def read(self, file, *, several):
@@ -140,46 +142,40 @@ class _Tally:
     def _collect(self, source):
         """The table in memory, with numbers in the place of texts: a few bytes a row."""
         known = source.table.collect_schema()
-        texts = [c for c in (*LISTENER, *ITEM) if c in known]
-        columns = [pl.col(c).cast(pl.String).cast(pl.Categorical) for c in texts]
+        texts = {c: pl.col(c).cast(pl.String) for c in (*LISTENER, *ITEM) if c in known}
         if not {*LISTENER} & {*texts}:
-            columns.append(pl.lit(ANONYMOUS).cast(pl.Categorical).alias("user"))
-        plays = (
-            pl.col("plays").cast(pl.Float32, strict=False)
-            if "plays" in known
-            else pl.lit(1.0, pl.Float32)
-        )
-        columns.append(plays.alias("plays"))
+            texts["user"] = pl.lit(ANONYMOUS)
+        others = {flag: pl.lit(False) for flag in FLAGS}
+        others |= {flag: pl.col(flag).fill_null(False) for flag in FLAGS if flag in known}
+        others["plays"] = pl.lit(1.0, pl.Float32)
+        if "plays" in known:
+            others["plays"] = pl.col("plays").cast(pl.Float32, strict=False)
         if self._settings.needs_time:
             if "time" not in known:
                 raise Unreadable(UNDATED)
-            columns.append(in_seconds(source.table, "time").alias("time"))
-        for flag in FLAGS:
-            is_set = pl.col(flag).fill_null(False) if flag in known else pl.lit(False)
-            columns.append(is_set.alias(flag))
-        rows = source.table.select(columns).collect(engine="streaming").rechunk()
-        return rows.with_columns(
-            self._numbered(rows[c]) for c in rows.columns if rows[c].dtype == pl.Categorical
+            others["time"] = in_seconds(source.table, "time")
+        hashes = {HASH_OF.format(c): column.hash() for c, column in texts.items()}
+        table = source.table.select(**texts, **hashes, **others)
+        batches = table.collect_batches(
+            chunk_size=ROWS_AT_A_TIME, maintain_order=True, engine="streaming"
         )
+        rows = [self._numbered(batch, texts) for batch in batches]
+        return pl.concat(rows or [self._numbered(table.head(0).collect(), texts)], rechunk=True)
 
-    def _numbered(self, texts):
-        """The numbers of a column of categories, whose texts are kept for `names`."""
-        self._alive.append(texts.head(1))
-        numbers = texts.to_physical()
-        found = _rows_of_each(numbers)
-        known = numbers.gather(found)
-        names = texts.gather(found).cast(pl.String).str.strip_chars()
-        self._names[texts.name].append(pl.DataFrame({"number": known, "text": names}))
-        blanks = known.filter(names == "")
-        return numbers.set(numbers.is_in(blanks.implode()), None) if len(blanks) else numbers
+    def _numbered(self, rows, columns):
+        """A table with numbers in the place of these columns' texts, null for blank ones."""
+        numbers = {
+            c: pl.Series(self._names[c].numbers(rows[c], rows[HASH_OF.format(c)].to_numpy()))
+            for c in columns
+        }
+        return rows.with_columns(
+            **{c: number.set(number == NO_TEXT, None) for c, number in numbers.items()}
+        ).drop(HASH_OF.format(c) for c in columns)
 
     @property
     def names(self):
-        """{column: (numbers, texts)}, each number once."""
-        tables = {
-            column: pl.concat(found).unique("number") for column, found in self._names.items()
-        }
-        return {column: (table["number"], table["text"]) for column, table in tables.items()}
+        """{column: texts}; the numbers of the rows are places in them."""
+        return {column: numbering.texts() for column, numbering in self._names.items()}
 
     def check(self, path, format_name):
         """Refuse a log with nothing in it, or of which too much is broken."""
@@ -220,16 +216,3 @@ def _fault(rows):
         .when(plays < PLAYS[0]).then(SILENT)
         .otherwise(0).cast(pl.UInt8)
     )  # fmt: skip
-
-
-def _rows_of_each(numbers):
-    """A row for each distinct number in a column."""
-    places = np.arange(len(numbers), dtype=np.int32)
-    if numbers.null_count():
-        places, numbers = places[numbers.is_not_null().to_numpy()], numbers.drop_nulls()
-    if not len(numbers):
-        return places
-    # many times faster than to look for distinct values: the numbers are small
-    rows = np.full(int(numbers.max()) + 1, -1, dtype=np.int32)
-    rows[numbers.to_numpy()] = places
-    return rows[rows >= 0]
