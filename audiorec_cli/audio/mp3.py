@@ -277,13 +277,17 @@ def _decode(frames, samples_a_frame):
     codec = CodecContext.create("mp3float", "r")
     codec.thread_count = 1
     samples = np.empty(len(frames) * samples_a_frame, np.float32)
-    silence, n_broken, filled = bytes(4 * samples_a_frame), 0, 0
+    broken, n_broken, filled = (bytes(4 * samples_a_frame),) * 2, 0, 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         channels = []
         for frame in frames[first : first + FRAMES_AT_A_TIME]:
-            planes = _planes(codec, frame, samples_a_frame)
-            n_broken += planes is None
-            channels += planes or (silence, silence)
+            try:
+                (sound,) = codec.decode(av.Packet(frame))
+                planes = sound.planes if sound.samples == samples_a_frame else broken
+            except (av.FFmpegError, ValueError):  # an error, or no sound from it
+                planes = broken
+            n_broken += planes is broken
+            channels += planes if len(planes) == 2 else planes * 2
         left, right = (np.frombuffer(b"".join(channels[i::2]), np.float32) for i in (0, 1))
         mixed = samples[filled : filled + len(left)]
         np.add(left, right, out=mixed)
@@ -292,15 +296,3 @@ def _decode(frames, samples_a_frame):
     if n_broken == len(frames) > 0:
         raise UnknownFormat("not audio that can be decoded")
     return samples
-
-
-def _planes(codec, frame, samples_a_frame):
-    """The samples of the left and of the right channel, as buffers; None for a broken frame."""
-    try:
-        (sound,) = codec.decode(av.Packet(frame))
-    except (av.FFmpegError, ValueError):  # an error, or no sound from it
-        return None
-    planes = sound.planes
-    if sound.samples != samples_a_frame:
-        return None
-    return planes if len(planes) == 2 else planes * 2

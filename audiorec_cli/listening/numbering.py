@@ -25,21 +25,27 @@ class Numbering:
 
         texts : a column of text; hashes : (n,) uint64, what polars makes of them
         """
+        hashes = np.maximum(hashes, np.uint64(1))  # 0 marks an empty place
+        starts = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)))
+        if len(starts) > len(hashes) / 2:
+            return self._numbers_of(texts, hashes)
         # many logs come listener by listener: one row of each is enough
-        starts = np.flatnonzero(np.diff(hashes, prepend=~hashes[:1]))
-        found = np.maximum(hashes[starts], np.uint64(1))  # 0 marks an empty place
-        numbers = self._numbers[self._find(found)]
-        unknown = np.flatnonzero(numbers < 0)
-        if len(unknown):
-            _, first = np.unique(found[unknown], return_index=True)
-            first = unknown[np.sort(first)]
-            self._add(found[first], texts.gather(starts[first]))
-            numbers[unknown] = self._numbers[self._find(found[unknown])]
+        numbers = self._numbers_of(texts.gather(starts), hashes[starts])
         return np.repeat(numbers, np.diff(starts, append=len(hashes)))
 
     def texts(self):
         """The texts in the order of their numbers, a column."""
         return pl.concat(self._texts, rechunk=True)
+
+    def _numbers_of(self, texts, hashes):
+        numbers = self._numbers[self._find(hashes)]
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            _, first = np.unique(hashes[unknown], return_index=True)
+            first = unknown[np.sort(first)]
+            self._add(hashes[first], texts.gather(first))
+            numbers[unknown] = self._numbers[self._find(hashes[unknown])]
+        return numbers
 
     def _make_table(self, size):
         self._hashes = np.zeros(size, np.uint64)
