@@ -1,7 +1,9 @@
 """The command `audiorec`: registers the commands and turns a failure into one line."""
 
+import _thread
 import os
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -77,9 +79,18 @@ def main(argv=None):
 
 def run():
     """The entry point of the console command."""
+    sys.unraisablehook = _interrupt_again
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # titles may hold letters that the terminal's encoding lacks
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())
+
+
+def _interrupt_again(unraisable):
+    """Repeat a Ctrl-C that came while Python was where nothing can be raised, and would be lost."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        threading.Timer(0.01, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -225,6 +225,19 @@ def test_ctrl_c_at_any_moment_is_quiet(folder, command, seconds):
         assert not os.path.exists("demo")
 
 
+def test_ctrl_c_where_nothing_can_be_raised_is_not_lost():
+    script = (
+        "import signal, time, weakref; from audiorec_cli import cli\n"
+        "def listen(args, prog_name):\n"
+        "    held = {1, 2}\n"
+        "    watch = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGINT))\n"
+        "    del held; time.sleep(60)\n"
+        "cli.app = listen; cli.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_file_in_use_is_one_line_and_hinders_no_one_else(
     folder, audiorec, mels_file, predictions_file
 ):
