@@ -112,6 +112,18 @@ def test_a_name_is_only_a_name(tmp_path, monkeypatch, write_tone, name):
     assert loudest_hz(middle(os.fsdecode(name))) == pytest.approx(440, abs=1)
 
 
+def test_mpeg_that_is_no_mp3_lasts_as_long_as_its_frames(tmp_path, tone):
+    """Not as long as the bit rate of the first lets one guess."""
+    parts = []
+    for bit_rate in (64_000, 256_000):
+        path = tmp_path / str(bit_rate)
+        samples = tone(20, sample_rate=44_100)
+        write_with_av(path, samples, container="mp2", codec="mp2", bit_rate=bit_rate)
+        parts.append(path.read_bytes())
+    excerpt = middle(write_bytes(tmp_path / "a.mp3", b"".join(parts)))
+    assert excerpt.duration_s == pytest.approx(40, abs=0.1)
+
+
 def test_the_suffix_does_not_matter(tmp_path, write_tone):
     write_tone(tmp_path / "a.flac").rename(tmp_path / "a.TXT")
     assert loudest_hz(middle(tmp_path / "a.TXT")) == pytest.approx(440, abs=1)

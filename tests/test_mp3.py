@@ -1,6 +1,8 @@
 """MP3 that is cut by its frames sounds as when another library decodes all of it."""
 
 import io
+import os
+import tracemalloc
 
 import av
 import numpy as np
@@ -110,8 +112,14 @@ def test_what_stands_behind_the_sound_is_no_sound(mp3):
     assert sound.duration_s == pytest.approx(SECONDS, abs=0.1)
 
 
-def test_sound_goes_on_behind_bytes_that_are_none(mp3):
+@pytest.mark.parametrize("block_bytes", [1 << 14, 1 << 15, 1 << 20])
+def test_sound_goes_on_behind_bytes_that_are_none(mp3, monkeypatch, block_bytes):
+    monkeypatch.setattr("audiorec_cli.audio.mp3.BLOCK_BYTES", block_bytes)
     content, samples = mp3
+    for n_lost in range(0, 20_000, 3000):
+        without = content[:100_000] + b"\xff\xfb" * (n_lost // 2) + content[100_000:]
+        _, sound = read(without, 0, 1)
+        assert sound.duration_s == pytest.approx(SECONDS, abs=0.06)
     half = content.index(b"\xff\xfb", len(content) // 2)
     heard, sound = read(
         content[:half] + b"\xff\xfbno frames here" * 50 + content[half:], 0, SECONDS
@@ -130,6 +138,56 @@ def test_frames_that_are_broken_are_silent_and_the_others_keep_their_places(mp3)
     assert len(heard) == len(samples)
     for part in (slice(0, 9 * 44_100), slice(11 * 44_100, 19 * 44_100)):
         np.testing.assert_allclose(heard[part], samples[part], atol=1e-5)
+
+
+def test_gigabytes_of_nothing_between_frames_are_not_read(tmp_path, mp3):
+    content, _ = mp3
+    half = content.index(b"\xff\xfb", len(content) // 2)
+    with open(tmp_path / "a.mp3", "wb") as file:
+        file.write(content[:half])
+        file.seek(3 << 30, os.SEEK_CUR)
+        file.write(content[half:])
+    with open(tmp_path / "a.mp3", "rb", buffering=0) as file, Mp3Sound(file) as sound:
+        tracemalloc.start()
+        heard, _ = sound.read(0, SECONDS)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert len(heard) == pytest.approx(SECONDS * 44_100, abs=2000)
+    assert peak < 50 * 2**20
+
+
+def test_a_file_that_shrinks_ends_where_it_does(tmp_path, mp3):
+    content, samples = mp3
+    (tmp_path / "a.mp3").write_bytes(content)
+    with open(tmp_path / "a.mp3", "rb", buffering=0) as file, Mp3Sound(file) as sound:
+        sound.read(18, 2)
+        os.truncate(tmp_path / "a.mp3", len(content) // 2)
+        heard, _ = sound.read(0, SECONDS)
+    np.testing.assert_allclose(heard[: 9 * 44_100], samples[: 9 * 44_100], atol=1e-5)
+
+
+@pytest.mark.parametrize("n_frames", [None, 0, 700])
+def test_a_count_of_frames_is_taken_where_it_can_be(mp3, n_frames):
+    """And none is as good as one that is not told."""
+    content, _ = mp3
+    patched = bytearray(content)
+    place = content.index(b"Info") + 8
+    if n_frames is not None:
+        patched[place : place + 4] = n_frames.to_bytes(4, "big")
+    _, sound = read(bytes(patched), 0, 1)
+    told_s = (n_frames or 767) * 1152 / 44_100
+    assert sound.duration_s == pytest.approx(told_s, abs=0.1)
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_fraunhofers_count_of_frames_is_known(mp3, fits):
+    content, _ = mp3
+    second = content.index(b"\xff\xfb", 4)
+    told_bytes = len(content) if fits else len(content) // 2
+    header = b"VBRI" + bytes(6) + told_bytes.to_bytes(4, "big") + (700).to_bytes(4, "big")
+    frame = content[:36] + header + bytes(second - 36 - len(header))
+    _, sound = read(frame + content[second:], 0, 1)
+    assert sound.duration_s == pytest.approx((700 if fits else 767) * 1152 / 44_100, abs=0.1)
 
 
 def test_files_joined_together_last_as_long_as_all_of_them(mp3):

@@ -43,6 +43,13 @@ def test_texts_that_want_the_same_place_have_numbers_of_their_own():
     assert found.tolist() == (shuffled + 1).tolist()
 
 
+def test_however_many_blanks_are_no_text():
+    numbering, blanks = Numbering(), [" " * n for n in range(10_000)]
+    assert not number(numbering, blanks).any()
+    assert number(numbering, ["a", *blanks]).tolist() == [1] + [NO_TEXT] * len(blanks)
+    assert numbering.texts().to_list() == ["", "a"]
+
+
 def test_many_texts_are_kept_apart():
     numbering, rng = Numbering(), np.random.default_rng(0)
     ids = pl.Series(range(100_000)).cast(pl.String)

@@ -16,9 +16,6 @@ from audiorec_cli.audio.sound import Undecodable, UnknownFormat
 from audiorec_cli.audio.with_soundfile import SoundfileSound
 
 MIN_SECONDS = 3.0
-ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
-MP3_FRAME_BYTES = 2048  # at least one frame
-MP3_HEADERS = (b"Xing", b"Info", b"VBRI")
 
 
 class Excerpt(NamedTuple):
@@ -69,20 +66,23 @@ def _open_regular(path):
 def _decoders(file):
     """The decoders to try, one after the other: imported late, for not every library needs all."""
     start = file.read(4)
+    may_be_mpeg = start[:3] == b"ID3" or start[:1] == b"\xff"
     if start == b"fLaC":
         from audiorec_cli.audio.with_miniaudio import FlacSound
 
         yield FlacSound
-    if start[:3] == b"ID3" or start[:1] == b"\xff":
+    if may_be_mpeg:
         from audiorec_cli.audio.mp3 import Mp3Sound
 
         yield Mp3Sound
-    if start != b"OggS":
+    # libsndfile guesses how long MPEG lasts, and takes more time for Ogg
+    av_comes_first = may_be_mpeg or start == b"OggS"
+    if not av_comes_first:
         yield SoundfileSound
     from audiorec_cli.audio.with_av import AvSound
 
     yield AvSound
-    if start == b"OggS":
+    if av_comes_first:
         yield SoundfileSound
 
 

@@ -5,6 +5,7 @@ takes two thirds of the time that it takes to let a library seek and read them.
 """
 
 import itertools
+import re
 from array import array
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ SAMPLE_RATES = {
     MPEG_2: (22_050, 24_000, 16_000),
     MPEG_2_5: (11_025, 12_000, 8_000),
 }
+SAMPLES_A_FRAME = {MPEG_1: 1152, MPEG_2: 576, MPEG_2_5: 576}
 # kbit/s; frames of a free bit rate, the first, do not tell how long they are
 BIT_RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 BIT_RATES_OF_LOW_SAMPLE_RATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -30,7 +32,7 @@ NO_FRAME = 1 << 40
 IN_A_ROW = 3  # headers, each where the one before says, are no accident
 
 ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
-SEARCHED_BYTES = 1 << 16  # behind a tag, whose padding some programs leave out of its size
+SEARCHED_BYTES = 1 << 18  # behind a tag, whose padding some programs leave out of its size
 BLOCK_BYTES = 1 << 20
 # Where to begin to decode, so that it is right: a frame's bits may begin up to 511 bytes before it,
 # not counting headers, and half of its sound overlaps with that of the frame before.
@@ -39,6 +41,8 @@ PREROLL_BYTES = 1 << 10
 XING_HEADERS = (b"Xing", b"Info")
 XING_WITHIN = 64  # bytes of a frame: behind its side information
 HAS_FRAMES, HAS_BYTES, HAS_TOC, HAS_QUALITY = 1, 2, 4, 8
+VBRI_HEADER, VBRI_BYTES_AT, VBRI_FRAMES_AT = b"VBRI", 10, 14
+ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # that tell their delay
 LAME_DELAY_AT = 21  # bytes behind the name of the encoder
 DECODER_DELAY = 529  # samples
 FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
@@ -59,8 +63,11 @@ class Layout(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What an information frame tells: the number of frames, None where that is not believed, and
-    how many samples the encoder put before and behind the sound."""
+    """What an information frame tells.
+
+    n_frames : of the file, None where that is not told or not believed
+    delay, padding : decoded samples before and behind the sound, those of the decoder among them
+    """
 
     n_frames: int | None = None
     delay: int = 0
@@ -142,13 +149,16 @@ class Mp3Sound:
     def _read_frames(self, first, last):
         """The bytes of each frame, between these numbers, that is there."""
         places = self._places[first:last]
-        if not places:
-            return []
-        lengths = self._layout.lengths
-        self._file.seek(places[0])
-        block = self._file.read(places[-1] - places[0] + MAX_FRAME_BYTES)
-        starts = [place - places[0] for place in places]
-        return [block[at : at + lengths[block[at + 2]]] for at in starts]
+        lengths, frames = self._layout.lengths, []
+        # what lies between frames may be gigabytes: it is not read
+        gaps = np.flatnonzero(np.diff(places) > MAX_FRAME_BYTES) + 1
+        for run in filter(len, np.split(np.array(places), gaps)):
+            self._file.seek(int(run[0]))
+            block = self._file.read(int(run[-1] - run[0]) + MAX_FRAME_BYTES)
+            starts = (run - run[0]).tolist()
+            there = [start for start in starts if start + HEADER_BYTES <= len(block)]
+            frames += [block[start : start + lengths[block[start + 2]]] for start in there]
+        return frames
 
 
 def _first_frame(file):
@@ -166,12 +176,14 @@ def _first_frame(file):
 
 
 def _behind_tag(file):
-    """Where an ID3 tag ends, 0 where there is none."""
-    file.seek(0)
-    tag = file.read(10)
-    if len(tag) < 10 or not tag.startswith(b"ID3"):
-        return 0
-    return 10 + sum((b & 0x7F) << s for b, s in zip(tag[6:10], ID3_SHIFTS, strict=True))
+    """Where ID3 tags end, 0 where there are none."""
+    end = 0
+    while True:
+        file.seek(end)
+        tag = file.read(10)
+        if len(tag) < 10 or not tag.startswith(b"ID3"):
+            return end
+        end += 10 + sum((b & 0x7F) << s for b, s in zip(tag[6:10], ID3_SHIFTS, strict=True))
 
 
 def _layout(header):
@@ -183,13 +195,13 @@ def _layout(header):
         return None
     hz = SAMPLE_RATES[version][rate]
     bit_rates = BIT_RATES if version == MPEG_1 else BIT_RATES_OF_LOW_SAMPLE_RATES
-    bytes_a_kbit = 144_000 if version == MPEG_1 else 72_000
+    samples = SAMPLES_A_FRAME[version]
     lengths = [NO_FRAME] * 256
     for code, kbits in enumerate(bit_rates[1:], start=1):
         for padding, private in itertools.product((0, 1), repeat=2):
             byte = code << 4 | rate << 2 | padding << 1 | private
-            lengths[byte] = bytes_a_kbit * kbits // hz + padding
-    return Layout(header[1] & 0xFE, hz, 1152 if version == MPEG_1 else 576, lengths)
+            lengths[byte] = samples // 8 * kbits * 1000 // hz + padding
+    return Layout(header[1] & 0xFE, hz, samples, lengths)
 
 
 def _is_stream(block, at, layout, *, is_last):
@@ -225,16 +237,17 @@ def _walk(block, offset, layout, places, *, is_last):
         n_found = len(is_frame) if is_frame.all() else is_frame.argmin()
         places.frombytes((found[:n_found] + offset).tobytes())
         if n_found < len(is_frame):
-            at = _next_stream(block, int(found[n_found]) + 1, layout, is_last=is_last)
+            at = _next_stream(block, int(found[n_found]) + 1, end, layout, is_last=is_last)
     return min(at, len(block))
 
 
-def _next_stream(block, at, layout, *, is_last):
-    """Where frames follow each other again, the length of the block where they do not."""
-    at = block.find(SYNC, at)
-    while at >= 0 and not _is_stream(block, at, layout, is_last=is_last):
-        at = block.find(SYNC, at + 1)
-    return at if at >= 0 else len(block)
+def _next_stream(block, at, end, layout, *, is_last):
+    """Where frames follow each other again, or, behind `end`, where they may do so."""
+    kinds = re.escape(bytes((layout.kind, layout.kind | 1)))
+    for header in re.compile(b"\xff[" + kinds + b"]").finditer(block, at):
+        if header.start() > end or _is_stream(block, header.start(), layout, is_last=is_last):
+            return header.start()
+    return len(block)
 
 
 def _read_information(frame, n_bytes):
@@ -242,30 +255,34 @@ def _read_information(frame, n_bytes):
 
     n_bytes : of the file, from this frame to its end
     """
-    if b"VBRI" in frame[:XING_WITHIN]:
-        return Told()
-    at = max(frame[:XING_WITHIN].find(name) for name in XING_HEADERS)
-    if at < 0:
-        return None
 
     def number(place, n=4):
         return int.from_bytes(frame[place : place + n], "big")
 
-    flags, place, found = number(at + 4), at + 8, {}
+    def believed(n_frames, told_bytes):
+        is_of_this_file = abs(told_bytes - n_bytes) <= SIZE_TOLERANCE * n_bytes
+        return n_frames if n_frames and is_of_this_file else None
+
+    at = frame[:XING_WITHIN].find(VBRI_HEADER)
+    if at >= 0:
+        return Told(believed(number(at + VBRI_FRAMES_AT), number(at + VBRI_BYTES_AT)))
+    at = max(frame[:XING_WITHIN].find(name) for name in XING_HEADERS)
+    if at < 0:
+        return None
+    flags, place, fields = number(at + 4), at + 8, {}
     for flag, size in ((HAS_FRAMES, 4), (HAS_BYTES, 4), (HAS_TOC, 100), (HAS_QUALITY, 4)):
         if flags & flag:
-            found[flag], place = number(place), place + size
-    told_bytes = found.get(HAS_BYTES, 0)
-    is_believed = abs(told_bytes - n_bytes) <= SIZE_TOLERANCE * n_bytes
-    n_frames = found.get(HAS_FRAMES) if is_believed else None
-    around = number(place + LAME_DELAY_AT, 3)
-    if not around or frame[place : place + 4] not in (b"LAME", b"Lavc", b"Lavf"):
+            fields[flag], place = number(place), place + size
+    n_frames = believed(fields.get(HAS_FRAMES), fields.get(HAS_BYTES, 0))
+    both = number(place + LAME_DELAY_AT, 3)  # 12 bits each
+    if not both or frame[place : place + 4] not in ENCODERS:
         return Told(n_frames)
-    delay, padding = (around >> 12) + DECODER_DELAY, max(0, (around & 0xFFF) - DECODER_DELAY)
-    return Told(n_frames, delay, padding)
+    delay, padding = both >> 12, both & 0xFFF
+    return Told(n_frames, delay + DECODER_DELAY, max(0, padding - DECODER_DELAY))
 
 
 def _bytes_from(file, place):
+    """Bytes of a file from a place to its end."""
     return file.seek(0, 2) - place
 
 

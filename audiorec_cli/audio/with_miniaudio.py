@@ -15,7 +15,7 @@ from audiorec_cli.audio.sound import (
 
 
 class FlacSound:
-    """The sound of an open file of FLAC; a context manager.
+    """The sound of a file of FLAC, by the name of an open one; a context manager.
 
     rate : Hz; duration_s : what the file says, seconds
     Raises UnknownFormat where it is no FLAC, or does not tell how long it is.
@@ -65,6 +65,7 @@ class FlacSound:
             raise UnknownFormat("not audio that can be decoded") from error
 
     def _mixed(self, blocks, wanted):
+        """That many mono samples of blocks of all channels, or fewer."""
         samples, filled = np.empty(wanted, np.float32), 0
         weights = mixing_weights(self._channels)
         while filled < wanted:

@@ -18,6 +18,7 @@ class Numbering:
     def __init__(self):
         self._texts = [pl.Series([""])]
         self._n = 1
+        self._n_hashes = 0
         self._make_table(START_SIZE)
 
     def numbers(self, texts, hashes):
@@ -38,6 +39,7 @@ class Numbering:
         return pl.concat(self._texts, rechunk=True)
 
     def _numbers_of(self, texts, hashes):
+        """As `numbers`, however often the texts change."""
         numbers = self._numbers[self._find(hashes)]
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):
@@ -48,6 +50,7 @@ class Numbering:
         return numbers
 
     def _make_table(self, size):
+        """An empty table: hashes, 0 for none, and the number of the text of each."""
         self._hashes = np.zeros(size, np.uint64)
         self._numbers = np.full(size, -1, np.int32)
 
@@ -71,11 +74,12 @@ class Numbering:
         numbers = np.full(len(texts), NO_TEXT, np.int32)
         numbers[has_text] = self._n + np.arange(has_text.sum())
         self._n += int(has_text.sum())
-        if self._n * ROOM > len(self._hashes):
+        self._n_hashes += len(hashes)
+        if self._n_hashes * ROOM > len(self._hashes):
             is_taken = self._hashes != 0
             hashes = np.concatenate([self._hashes[is_taken], hashes])
             numbers = np.concatenate([self._numbers[is_taken], numbers])
-            self._make_table(1 << int(self._n * ROOM * 2 - 1).bit_length())
+            self._make_table(1 << (self._n_hashes * ROOM * 2 - 1).bit_length())
         while len(hashes):
             places = self._find(hashes)
             self._hashes[places], self._numbers[places] = hashes, numbers
