@@ -2,13 +2,15 @@
 
 import sys
 
+from audiorec_cli.errors import ExitStatus
+
 
 def run():
     """Run the command line. Ctrl-C is quiet from the first import on."""
     try:
         from audiorec_cli import cli
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(ExitStatus.INTERRUPTED)
     cli.run()
 
 

@@ -225,6 +225,19 @@ def test_ctrl_c_at_any_moment_is_quiet(folder, command, seconds):
         assert not os.path.exists("demo")
 
 
+def test_ctrl_c_while_the_program_loads_is_quiet():
+    script = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'audiorec_cli.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from audiorec_cli.__main__ import run; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_ctrl_c_where_nothing_can_be_raised_is_not_lost():
     script = (
         "import signal, time, weakref; from audiorec_cli import cli\n"

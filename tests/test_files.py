@@ -328,7 +328,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mel
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("function", ["_write_page", "_write_journal"])
+@pytest.mark.parametrize("function", ["_reserve", "_write_page", "_write_journal"])
 def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(
     tmp_path, mels_file, monkeypatch, function
 ):
@@ -368,6 +368,23 @@ def test_a_disk_that_takes_only_a_part_of_a_write_gets_the_rest(tmp_path, mels_f
     with files.MelsReader(path) as reader:
         for row, mel in enumerate(mels.astype(np.float16)):
             np.testing.assert_array_equal(reader.read(row), mel)
+
+
+def test_a_journal_that_finds_no_room_waits_for_it(tmp_path, mels_file, monkeypatch):
+    path = mels_file(tmp_path / "m.h5", 2)
+    with open(path, "rb") as file:
+        page = file.read(journal.PAGE_BYTES).ljust(journal.PAGE_BYTES, b"\0")
+        journal._write_journal(journal.journal_of(path), file, {0: page}, path.stat().st_size)
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal, "_write_page", full)
+    with pytest.raises(AudiorecError, match=r"journal to carry out.*make room"):
+        files.load_mels(path)
+    monkeypatch.undo()
+    assert len(files.load_mels(path).tracks) == 2
+    assert not journal.journal_of(path).exists()
 
 
 def test_a_journal_of_another_file_is_thrown_away(tmp_path, mels_file):

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     **dict.fromkeys(DOMAIN, BASE),
     "commands": {"files", "matching", "console", "options", *DOMAIN, *BASE},
     "cli": {"commands", "console", *BASE},
-    "__main__": {"cli"},
+    "__main__": {"cli", "errors"},
 }
 HEAVY = ("torch", "librosa", "implicit", "sklearn", "matplotlib", "polars", "scipy", "av", "numba")
 

@@ -77,7 +77,7 @@ def analyse(path, *, folder, settings, excerpts):
 def _mel(excerpt, settings):
     mel = log_mel_spectrogram(excerpt.samples, settings)
     if not np.isfinite(mel).all():
-        raise Undecodable("holds samples too large to be sound")
+        raise Undecodable("holds samples that are not finite numbers, or too large to be sound")
     return mel.astype(np.float16)
 
 

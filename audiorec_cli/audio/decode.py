@@ -105,8 +105,6 @@ def _fit(samples, rate, sample_rate, n_samples):
     """Samples at `rate` [Hz] as n_samples at sample_rate [Hz]."""
     if rate != sample_rate:
         samples = soxr.resample(samples, rate, sample_rate)
-    if not np.isfinite(samples).all():
-        raise Undecodable("holds samples that are not finite numbers")
     if len(samples) < n_samples:
         samples = np.concatenate([samples, np.zeros(n_samples - len(samples), np.float32)])
     return samples[:n_samples]

@@ -94,10 +94,11 @@ def read_tags(path):
 
 def _open_tagged(path):
     """The file as mutagen reads it; None where it cannot, no reason to leave a track out."""
-    # first as what most files are: to ask every format takes as long as the tags themselves
-    for kinds in ([EasyMP3], None):
+    # to ask every format whether it is its own takes as long as to read the tags
+    kinds = ([EasyMP3], None) if Path(path).suffix.lower() == ".mp3" else (None,)
+    for options in kinds:
         with contextlib.suppress(mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
-            found = mutagen.File(path, options=kinds, easy=True)
+            found = mutagen.File(path, options=options, easy=True)
             if found is not None:
                 return found
     return None

@@ -1,7 +1,7 @@
 """MP3, frame by frame: only the headers before an excerpt are looked at, and only it is decoded.
 
 Frames are found by their headers (ISO/IEC 11172-3, 2.4.1.3) and given to FFmpeg's decoder, which
-takes two thirds of the time that it takes to let a library seek and read them.
+takes less time than to let a library seek and read them.
 """
 
 import itertools
@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.codec.context import CodecContext
 
-from audiorec_cli.audio.sound import MAX_SECONDS, UnknownFormat
+from audiorec_cli.audio.sound import Sound, UnknownFormat
 
 MPEG_1, MPEG_2, MPEG_2_5 = 3, 2, 0  # as a header writes them
 SAMPLE_RATES = {
@@ -74,7 +74,7 @@ class Told(NamedTuple):
     padding: int = 0
 
 
-class Mp3Sound:
+class Mp3Sound(Sound):
     """The sound of an open binary file of MP3; a context manager.
 
     rate : Hz; duration_s : what the file says, or its frames add up to, seconds
@@ -84,7 +84,6 @@ class Mp3Sound:
     def __init__(self, file):
         self._file = file
         self._layout, first = _first_frame(file)
-        self.rate = self._layout.rate
         self._places, self._next = array("q"), first  # of the frames found, and where to go on
         told = self._skip_information()
         self._delay = told.delay
@@ -92,24 +91,14 @@ class Mp3Sound:
             self._find_frames(None)
         n_frames = len(self._places) if told.n_frames is None else told.n_frames
         n_samples = n_frames * self._layout.samples_a_frame
-        self._n_samples = max(0, n_samples - told.delay - told.padding)
-        self.duration_s = self._n_samples / self.rate
-        if self.duration_s > MAX_SECONDS:
-            raise UnknownFormat("does not tell how long it is")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        pass
+        super().__init__(self._layout.rate, max(0, n_samples - told.delay - told.padding))
 
     def read(self, start_s, seconds):
         """That part of the sound, mono: (n,) float32, fewer where it ends before.
 
         Returns it and the second at which it begins. Raises UnknownFormat.
         """
-        first = round(start_s * self.rate)
-        wanted = max(0, min(self._n_samples - first, round(seconds * self.rate)))
+        first, wanted = self.span(start_s, seconds)
         begin, per_frame = first + self._delay, self._layout.samples_a_frame
         last = -(-(begin + wanted) // per_frame)
         self._find_frames(last)

@@ -16,12 +16,55 @@ class UnknownFormat(Undecodable):
     """A file that this decoder cannot read; another one may."""
 
 
+class Sound:
+    """What a decoder's sound is to the one who reads it: a context manager.
+
+    rate : Hz; n_samples : what the file says, or its frames add up to
+    Raises UnknownFormat for a length that no sound has.
+    """
+
+    def __init__(self, rate, n_samples):
+        self.rate, self.n_samples = rate, n_samples
+        if self.duration_s > MAX_SECONDS:
+            raise UnknownFormat("does not tell how long it is")
+
+    @property
+    def duration_s(self):
+        """Seconds."""
+        return self.n_samples / max(1, self.rate)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Nothing, where nothing is held open."""
+
+    def span(self, start_s, seconds):
+        """The first sample of a part of the sound, and how many there are of it."""
+        first = round(start_s * self.rate)
+        return first, max(0, min(self.n_samples - first, round(seconds * self.rate)))
+
+
 def check_layout(rate, channels):
     """Refuse what no music has. Raises Undecodable."""
     if rate not in SAMPLE_RATES:
         raise Undecodable(f"has a sample rate of {rate} Hz")
     if not 0 < channels <= MAX_CHANNELS:
         raise Undecodable(f"has {channels} channels")
+
+
+def mixed_down(blocks, wanted, channels):
+    """That many mono samples, (n,) float32, of blocks (m, channels); fewer where they end."""
+    weights, filled = mixing_weights(channels), 0
+    samples = np.empty(wanted, np.float32)
+    while filled < wanted and len(block := next(blocks, ())):
+        block = block[: wanted - filled]
+        np.dot(block, weights, out=samples[filled : filled + len(block)])
+        filled += len(block)
+    return samples[:filled]
 
 
 def mixing_weights(channels):

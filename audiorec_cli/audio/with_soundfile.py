@@ -3,13 +3,7 @@
 import numpy as np
 import soundfile
 
-from audiorec_cli.audio.sound import (
-    BLOCK_SAMPLES,
-    MAX_SECONDS,
-    UnknownFormat,
-    check_layout,
-    mixing_weights,
-)
+from audiorec_cli.audio.sound import BLOCK_SAMPLES, Sound, UnknownFormat, check_layout, mixed_down
 
 
 class _OneWay(soundfile.SoundFile):
@@ -19,7 +13,7 @@ class _OneWay(soundfile.SoundFile):
         return False
 
 
-class SoundfileSound:
+class SoundfileSound(Sound):
     """The sound of an open binary file; a context manager.
 
     rate : Hz; duration_s : what the file says, seconds
@@ -31,16 +25,11 @@ class SoundfileSound:
             self._sound = _OneWay(file.fileno(), closefd=False)
         except soundfile.LibsndfileError as error:
             raise UnknownFormat("not audio that can be decoded") from error
-        self.rate = self._sound.samplerate
-        self.duration_s = self._sound.frames / max(1, self.rate)
-        if self.duration_s > MAX_SECONDS:
-            raise UnknownFormat("does not tell how long it is")
+        super().__init__(self._sound.samplerate, self._sound.frames)
         check_layout(self.rate, self._sound.channels)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
+    def close(self):
+        """Close what libsndfile holds."""
         self._sound.close()
 
     def read(self, start_s, seconds):
@@ -48,23 +37,17 @@ class SoundfileSound:
 
         Returns it and the second at which it begins. Raises UnknownFormat.
         """
-        first = round(start_s * self.rate)
-        wanted = max(0, min(self._sound.frames - first, round(seconds * self.rate)))
+        first, wanted = self.span(start_s, seconds)
         try:
             self._sound.seek(first)
-            return self._read_mono(wanted), first / self.rate
+            return mixed_down(self._blocks(wanted), wanted, self._sound.channels), first / self.rate
         except soundfile.LibsndfileError as error:
             raise UnknownFormat("not audio that can be decoded") from error
 
-    def _read_mono(self, wanted):
+    def _blocks(self, wanted):
+        """Yield that many samples of all channels, (n, channels) each, in the same memory."""
         channels = self._sound.channels
-        weights, filled = mixing_weights(channels), 0
         block = np.empty((min(wanted, BLOCK_SAMPLES // channels), channels), np.float32)
-        samples = np.empty(wanted, np.float32)
-        while filled < wanted:
-            n_read = len(self._sound.read(out=block[: wanted - filled]))
-            if not n_read:
-                break
-            np.dot(block[:n_read], weights, out=samples[filled : filled + n_read])
-            filled += n_read
-        return samples[:filled]
+        while n_read := len(self._sound.read(out=block[:wanted])):
+            wanted -= n_read
+            yield block[:n_read]
