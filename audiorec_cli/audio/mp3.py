@@ -13,7 +13,7 @@ import av
 import numpy as np
 from av.codec.context import CodecContext
 
-from audiorec_cli.audio.sound import Sound, UnknownFormat
+from audiorec_cli.audio.sound import Sound, UnknownFormat, mixing_weights
 
 MPEG_1, MPEG_2, MPEG_2_5 = 3, 2, 0  # as a header writes them
 SAMPLE_RATES = {
@@ -25,7 +25,7 @@ SAMPLES_A_FRAME = {MPEG_1: 1152, MPEG_2: 576, MPEG_2_5: 576}
 # kbit/s; frames of a free bit rate, the first, do not tell how long they are
 BIT_RATES = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 BIT_RATES_OF_LOW_SAMPLE_RATES = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-SYNC, LAYER_3 = 0xFF, 1
+SYNC, LAYER_3, MONO = 0xFF, 1, 3
 HEADER_BYTES = 4
 MAX_FRAME_BYTES = 1441  # 320 kbit/s at 32 kHz, padded
 NO_FRAME = 1 << 40
@@ -144,9 +144,9 @@ class Mp3Sound(Sound):
         for run in filter(len, np.split(np.array(places), gaps)):
             self._file.seek(int(run[0]))
             block = self._file.read(int(run[-1] - run[0]) + MAX_FRAME_BYTES)
+            last = len(block) - HEADER_BYTES
             starts = (run - run[0]).tolist()
-            there = [start for start in starts if start + HEADER_BYTES <= len(block)]
-            frames += [block[start : start + lengths[block[start + 2]]] for start in there]
+            frames += [block[i : i + lengths[block[i + 2]]] for i in starts if i <= last]
         return frames
 
 
@@ -214,12 +214,14 @@ def _walk(block, offset, layout, places, *, is_last):
     end = len(block) - (HEADER_BYTES if is_last else IN_A_ROW * MAX_FRAME_BYTES)
     headers = np.frombuffer(block, np.uint8)
     while at <= end:
-        found = []
-        while at <= end:
-            found.append(at)
-            at += lengths[block[at + 2]]
+        found, third = [], at + 2  # the byte that tells how long a frame is
+        last = end + 2
+        while third <= last:
+            found.append(third)
+            third += lengths[block[third]]
         # what they are is seen for all at once, which takes half the time
-        found = np.array([*found, at], np.int64)
+        found = np.array([*found, third], np.int64) - 2
+        at = int(found[-1])
         is_frame = headers[found[:-1]] == SYNC
         is_frame &= headers[found[:-1] + 1] & 0xFE == layout.kind
         is_frame &= np.diff(found) <= MAX_FRAME_BYTES
@@ -280,25 +282,49 @@ def _decode(frames, samples_a_frame):
 
     Raises UnknownFormat when all are.
     """
-    codec = CodecContext.create("mp3float", "r")
-    codec.thread_count = 1
-    samples = np.empty(len(frames) * samples_a_frame, np.float32)
-    broken, n_broken, filled = (bytes(4 * samples_a_frame),) * 2, 0, 0
+    if not frames:
+        return np.empty(0, np.float32)
+    try:
+        return _decode_together(frames, samples_a_frame)
+    except (av.FFmpegError, ValueError):
+        return _decode_one_by_one(frames, samples_a_frame)
+
+
+def _decode_together(frames, samples_a_frame):
+    """Frames of which none is broken: many in a packet take a seventh less time.
+
+    Raises FFmpegError or ValueError where one is broken, or unlike the others.
+    """
+    codec, channels = _decoder(), 1 if frames[0][3] >> 6 == MONO else 2
+    weights = mixing_weights(channels)
+    samples, filled = np.empty(len(frames) * samples_a_frame, np.float32), 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
-        channels = []
-        for frame in frames[first : first + FRAMES_AT_A_TIME]:
-            try:
-                (sound,) = codec.decode(av.Packet(frame))
-                planes = sound.planes if sound.samples == samples_a_frame else broken
-            except (av.FFmpegError, ValueError):  # an error, or no sound from it
-                planes = broken
-            n_broken += planes is broken
-            channels += planes if len(planes) == 2 else planes * 2
-        left, right = (np.frombuffer(b"".join(channels[i::2]), np.float32) for i in (0, 1))
-        mixed = samples[filled : filled + len(left)]
-        np.add(left, right, out=mixed)
-        mixed *= 0.5
-        filled += len(left)
-    if n_broken == len(frames) > 0:
-        raise UnknownFormat("not audio that can be decoded")
+        batch = frames[first : first + FRAMES_AT_A_TIME]
+        sounds = codec.decode(av.Packet(b"".join(batch)))
+        sound = np.frombuffer(b"".join(sound.planes[0] for sound in sounds), np.float32)
+        mixed = samples[filled : filled + len(batch) * samples_a_frame]
+        np.dot(sound.reshape(-1, channels), weights, out=mixed)
+        filled += len(mixed)
     return samples
+
+
+def _decode_one_by_one(frames, samples_a_frame):
+    """Frames of which some are broken. Raises UnknownFormat when all are."""
+    codec, n_broken = _decoder(), 0
+    samples = np.zeros((len(frames), samples_a_frame), np.float32)
+    for mixed, frame in zip(samples, frames, strict=True):
+        try:
+            (sound,) = codec.decode(av.Packet(frame))
+            mixed[:] = sound.to_ndarray().reshape(samples_a_frame, -1).mean(axis=1)
+        except (av.FFmpegError, ValueError):  # an error, no sound from it, or too little
+            n_broken += 1
+    if n_broken == len(frames):
+        raise UnknownFormat("not audio that can be decoded")
+    return samples.ravel()
+
+
+def _decoder():
+    """A decoder whose channels lie side by side, which they are mixed from in less time."""
+    codec = CodecContext.create("mp3float", "r")
+    codec.thread_count, codec.options = 1, {"request_sample_fmt": "flt"}
+    return codec

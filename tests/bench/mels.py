@@ -45,7 +45,7 @@ print(type(track).__name__, peak)
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memory", action="store_true")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--files", type=int, default=2000, help="for one worker and for two")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
