@@ -291,7 +291,7 @@ def _decode(frames, samples_a_frame):
 
 
 def _decode_together(frames, samples_a_frame):
-    """Frames of which none is broken: many in a packet take a seventh less time.
+    """Frames of which none is broken: many in a packet take a tenth less time.
 
     Raises FFmpegError or ValueError where one is broken, or unlike the others.
     """
