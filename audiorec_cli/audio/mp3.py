@@ -45,7 +45,7 @@ VBRI_HEADER, VBRI_BYTES_AT, VBRI_FRAMES_AT = b"VBRI", 10, 14
 ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # that tell their delay
 LAME_DELAY_AT = 21  # bytes behind the name of the encoder
 DECODER_DELAY = 529  # samples
-FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
+FRAMES_AT_A_TIME = 16  # few enough to stay in a core's cache
 SIZE_TOLERANCE = 0.01  # of what is told of a file's size; more, and the rest is not believed
 
 
@@ -301,7 +301,7 @@ def _decode_together(frames, samples_a_frame):
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         batch = frames[first : first + FRAMES_AT_A_TIME]
         sounds = codec.decode(av.Packet(b"".join(batch)))
-        sound = np.frombuffer(b"".join(sound.planes[0] for sound in sounds), np.float32)
+        sound = np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
         mixed = samples[filled : filled + len(batch) * samples_a_frame]
         np.dot(sound.reshape(-1, channels), weights, out=mixed)
         filled += len(mixed)

@@ -10,7 +10,7 @@ from scipy import fft, sparse
 LINEAR_HZ_PER_MEL = 200 / 3
 LOG_START_HZ = 1000.0
 LOG_STEP = np.log(6.4) / 27
-FRAMES_AT_A_TIME = 64  # few enough to stay in a core's cache
+FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
 
 
 @dataclass(frozen=True)
