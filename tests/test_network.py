@@ -3,7 +3,12 @@
 import pytest
 import torch
 
-from audiorec_cli.convnet.layers import global_temporal_pool, maxout, stochastic_pool
+from audiorec_cli.convnet.layers import (
+    BatchNorm,
+    global_temporal_pool,
+    maxout,
+    stochastic_pool,
+)
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.presets import Grid, settings_of
 from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
@@ -69,6 +74,18 @@ def test_global_temporal_pooling_is_mean_maximum_and_l2_norm():
     torch.testing.assert_close(pooled, torch.tensor([[2.0, 0.0, 4.0, 0.0, 26**0.5, 0.0]]))
     with pytest.raises(ValueError, match="no frame"):
         global_temporal_pool(torch.zeros(1, 2, 0))
+
+
+def test_the_deviation_does_not_grow_with_the_number_of_frames():
+    activations = torch.rand(2, 3, 50)
+    once, twice = (
+        global_temporal_pool(torch.cat([activations] * n, dim=-1), "deviation") for n in (1, 2)
+    )
+    torch.testing.assert_close(once, twice)
+    torch.testing.assert_close(once[:, 6:], activations.std(dim=-1, correction=0))
+    silent = torch.zeros(1, 2, 10, requires_grad=True)
+    global_temporal_pool(silent, "deviation").sum().backward()
+    assert torch.isfinite(silent.grad).all()
 
 
 def test_silence_has_a_gradient():
@@ -207,6 +224,32 @@ def test_maxout_starts_as_loud_as_rectified_units():
     assert loudness["maxout"] == pytest.approx(loudness["relu"], rel=0.1)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_normalization_is_torchs_of_frames_and_of_rows(training):
+    ours, theirs = BatchNorm(5), torch.nn.BatchNorm1d(5)
+    for _ in range(3):  # the running statistics move alike
+        frames = 3 + 2 * torch.randn(4, 5, 7)
+        torch.testing.assert_close(ours(frames, dim=1), theirs(frames))
+    ours.train(training), theirs.train(training)
+    torch.testing.assert_close(ours(frames, dim=1), theirs(frames))
+    rows = torch.randn(4, 6, 5)
+    torch.testing.assert_close(ours(rows, dim=-1).flatten(0, 1), theirs(rows.flatten(0, 1)))
+
+
+def test_a_normalised_network_hears_no_difference_in_the_scale_of_a_layer():
+    settings = NetworkSettings(
+        conv_channels=(4, 4), conv_pools=(2, 1), dense_units=(8,), n_factors=3,
+        normalization="batch", dropout=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network, mels = Network(settings, **STANDARD), torch.randn(6, 128, 30)
+    before = network(mels)
+    with torch.no_grad():
+        network.convs[0].weight.mul_(10)
+        network.dense[0].weight.mul_(10)
+    torch.testing.assert_close(network(mels), before, rtol=0, atol=0.02)
+
+
 def test_outputs_of_unit_norm_and_a_gradient_through_it():
     mels = torch.rand(3, 128, 100)
     raw, network = small(), small(l2_output=True)
@@ -313,6 +356,10 @@ def test_the_presets_on_the_published_spectrograms():
     assert (network.window_frames, training.crop_frames) == (60, 60)
     assert (len(network.conv_channels), len(network.dense_units)) == (2, 1)
     assert Network(network, **STANDARD)(torch.rand(1, 128, 599)).shape == (1, 40)
+    network, training = settings_of("modern", PUBLISHED)
+    assert (training.crop_frames, training.objective) == (128, "cosine")
+    assert (training.optimizer, training.schedule) == ("adamw", "cosine")
+    assert (network.normalization, network.spread) == ("batch", "deviation")
 
 
 def test_the_presets_on_other_spectrograms():

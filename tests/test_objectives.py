@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 
 from audiorec_cli.convnet.examples import Examples
 from audiorec_cli.convnet.objectives import (
+    CosineDistance,
     Likelihood,
     MeanSquaredError,
     WeightedPredictionError,
@@ -55,6 +56,17 @@ def test_its_figure_is_1_where_nothing_is_predicted_and_less_for_the_best_factor
     best = np.stack([np.linalg.solve(a, b) for a, b, _ in forms]) / norm_of_training()
     of_best = weighted(torch.from_numpy(best.astype(np.float32)), rows).figure
     assert of_best < weighted(torch.from_numpy(best).float() * 1.2, rows).figure < nothing
+
+
+def test_the_cosine_distance_is_half_the_squared_error_of_directions_whatever_their_length():
+    targets = torch.nn.functional.normalize(torch.randn(6, N_FACTORS), dim=1)
+    outputs = torch.nn.functional.normalize(torch.randn(6, N_FACTORS), dim=1)
+    lengths = torch.rand(6, 1) + 0.1
+    loss = CosineDistance()(lengths * outputs, targets)
+    squares = (outputs - targets).square().sum(dim=1).mean()
+    torch.testing.assert_close(loss.figure, squares / 2)
+    torch.testing.assert_close(loss.minimised, squares)
+    assert CosineDistance()(3 * targets, targets).figure.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_its_gradient_is_that_of_the_dense_matrix(weighted):

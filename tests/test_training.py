@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from audiorec_cli.convnet.loading import (
     stretched,
 )
 from audiorec_cli.convnet.network import Network
+from audiorec_cli.convnet.objectives import CosineDistance
+from audiorec_cli.convnet.presets import PRESETS
 from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.convnet.splitting import groups_of, split_around, split_by_group
 from audiorec_cli.convnet.training import Trainer
@@ -28,6 +31,9 @@ class Batches:
 
     def __init__(self, mels, targets):
         self.excerpts, self.batch = mels, (mels, targets)
+
+    def __len__(self):
+        return 1
 
     def epoch(self, epoch):
         yield self.batch
@@ -78,10 +84,59 @@ def test_the_step_is_that_of_nesterov_momentum():
         torch.testing.assert_close(trained, expected)
 
 
+def test_the_modern_network_overfits_eight_tracks():
+    torch.manual_seed(0)
+    preset = PRESETS["modern"]
+    network = Network(replace(preset.network, dropout=0.0), **STANDARD)
+    batches = Batches(torch.randn(8, 128, 130), unit(8, 40))
+    trainer = Trainer(
+        network,
+        replace(preset.training, epochs=40),
+        train=batches,
+        validation=batches,
+        objective=CosineDistance(),
+    )
+    for _ in range(40):
+        trainer.run_epoch()
+    assert trainer.history["train_loss"][0] > 0.9
+    assert trainer.history["train_loss"][-1] < 0.05
+
+
+def test_a_last_batch_of_one_is_normalised_by_what_came_before():
+    class Unequal(Batches):
+        def __len__(self):
+            return 2
+
+        def epoch(self, epoch):
+            yield self.batch
+            yield tuple(part[:1] for part in self.batch)
+
+    preset = PRESETS["modern"]
+    batches = Unequal(torch.randn(5, 128, 130), unit(5, 40))
+    network = Network(preset.network, **STANDARD)
+    trainer = Trainer(network, preset.training, train=batches, validation=batches)
+    trainer.run_epoch()
+    weights = trainer.state()["latest_weights"]
+    assert all(np.isfinite(array).all() for array in weights.values())
+    assert not np.array_equal(weights["feature_norm.running_mean"], np.zeros(384))
+
+
 def test_the_learning_rate_steps_down():
     settings = TrainingSettings(epochs=10, learning_rate=1.0, steps=(0.5, 0.9))
-    rates = [settings.learning_rate_at(epoch) for epoch in range(10)]
-    assert rates == pytest.approx([1] * 5 + [0.1] * 4 + [0.01])
+    rates = [settings.learning_rate_at(update, 3) for update in range(30)]
+    assert rates == pytest.approx([1] * 15 + [0.1] * 12 + [0.01] * 3)
+
+
+def test_the_learning_rate_rises_and_falls_along_a_cosine():
+    settings = TrainingSettings(epochs=10, learning_rate=1.0, schedule="cosine", warmup=0.1)
+    rates = np.array([settings.learning_rate_at(update, 100) for update in range(1000)])
+    assert 0 < rates[0] < 0.01
+    assert rates.argmax() == pytest.approx(100, abs=2)
+    assert rates.max() == pytest.approx(1, abs=0.03)
+    np.testing.assert_allclose(rates[500], 0.5, atol=0.01)
+    assert 0 < rates[-1] < 1e-5
+    by_updates = replace(settings, updates=1000)
+    assert [by_updates.learning_rate_at(update, 7) for update in range(1000)] == list(rates)
 
 
 def test_whole_artists_fall_on_one_side():

@@ -110,6 +110,8 @@ def objective_of(settings, factors, examples):
         return objectives.Likelihood()
     if settings.objective == "mse":
         return objectives.MeanSquaredError()
+    if settings.objective == "cosine":
+        return objectives.CosineDistance()
     return objectives.WeightedPredictionError(
         _confidences(factors),
         factors.user_factors,

@@ -22,7 +22,7 @@ from audiorec_cli.commands.train_options import (
     Match,
     MatchOption,
     MixedPrecision,
-    ObjectiveName,
+    Normalization,
     ObjectiveOption,
     OutFile,
     Pooling,
@@ -63,6 +63,7 @@ def train(
     seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
     preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
+    normalization: Normalization = None,
     dropout: Dropout = None, l2_output: L2Output = False, stretch: Stretch = 0.0,
     bypass: Bypass = False, predict_variance: PredictVariance = False,
     objective: ObjectiveOption = None, epochs: Epochs = None, updates: Updates = None,
@@ -81,7 +82,8 @@ def train(
 
     options = {
         "preset": preset, "layers": layers, "activation": activation, "pooling": pooling,
-        "dropout": dropout, "l2_output": l2_output, "stretch": stretch, "bypass": bypass,
+        "normalization": normalization, "dropout": dropout, "l2_output": l2_output,
+        "stretch": stretch, "bypass": bypass,
         "predict_variance": predict_variance, "objective": objective, "epochs": epochs,
         "updates": updates, "batch_size": batch_size, "lr": lr, "seed": seed,
         "mixed_precision": mixed_precision, "compile": compile, "validation": validation,
@@ -97,15 +99,16 @@ def train(
     _train(paths, library, out, settings, match, torch_device, resume)
 
 
-def _objective_name(objective, predict_variance):
-    if not predict_variance:
-        return (objective or ObjectiveName.mse).value
-    if objective is not None:
+def _objective(given):
+    """The objective as a setting, where the arguments say something of it."""
+    if not given["predict_variance"]:
+        return {name: given[name] for name in ("objective",) if name in given}
+    if "objective" in given:
         raise AudiorecError(
             "--predict-variance maximises the likelihood, which is an objective of its own: "
             "leave out --objective"
         )
-    return "likelihood"
+    return {"objective": "likelihood"}
 
 
 def settings_of_arguments(mels_path, library, arguments):
@@ -119,7 +122,7 @@ def settings_of_arguments(mels_path, library, arguments):
     if arguments["epochs"] is not None and arguments["updates"] is not None:
         raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
     given = {name: value for name, value in arguments.items() if value is not None}
-    given["objective"] = _objective_name(given.get("objective"), given["predict_variance"])
+    given |= _objective(given)
     if "lr" in given:
         given["learning_rate"] = given["lr"]
     params = asdict(SpectrogramSettings()) | library.params

@@ -19,8 +19,9 @@ class Match(StrEnum):
 
 
 PresetName = enum_of("PresetName", PRESETS)
-Activation, Pooling, ObjectiveName = (
-    enum_of(name, CHOICES[name.lower()]) for name in ("Activation", "Pooling", "Objective")
+Activation, Pooling, NormalizationName, ObjectiveName = (
+    enum_of(name, CHOICES[name.lower()])
+    for name in ("Activation", "Pooling", "Normalization", "Objective")
 )
 
 
@@ -66,7 +67,10 @@ Test = Annotated[
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint at --out.")]
 PresetOption = Annotated[
     PresetName,
-    _variation(help="[A]'s network over 30 s, or [B]'s over windows of 3 s, averaged."),
+    _variation(
+        help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
+        "modern: smaller, for libraries of some hundred tracks or thousands."
+    ),
 ]
 Layers = Annotated[
     int | None,
@@ -81,6 +85,13 @@ ActivationOption = Annotated[Activation, _variation(help="Of convolutions and de
 PoolingOption = Annotated[
     Pooling,
     _variation(help="stochastic: draw a frame by its activation; when predicting, average so."),
+]
+Normalization = Annotated[
+    NormalizationName | None,
+    _variation(
+        help="batch: scale what each layer gives to mean 0 and variance 1 over a batch.",
+        show_default=_of_presets("network", "normalization"),
+    ),
 ]
 Dropout = Annotated[
     float | None,
@@ -114,7 +125,8 @@ PredictVariance = Annotated[
 ObjectiveOption = Annotated[
     ObjectiveName | None,
     _variation(
-        help="Squared error, or the weighted prediction error of [B] over the listeners.",
+        help="mse: squared error; cosine: of directions alone; wpe: the weighted prediction error "
+        "of [B] over the listeners.",
         show_default=_of_presets("training", "objective"),
     ),
 ]
@@ -122,7 +134,7 @@ Epochs = Annotated[
     int | None,
     _optimiser(
         min=1,
-        help="Passes over the training tracks; the learning rate steps by them.",
+        help="Passes over the training tracks; the learning rate falls by them.",
         show_default=_of_presets("training", "epochs"),
     ),
 ]
@@ -143,7 +155,7 @@ LearningRate = Annotated[
     float | None,
     _optimiser(
         min=1e-9,
-        help="Learning rate at the start.",
+        help="The highest learning rate, which is that at the start or after the warm-up.",
         show_default=_of_presets("training", "learning_rate"),
     ),
 ]

@@ -76,8 +76,9 @@ def _dense_peaks(network, convolutions, layer):
     pooled = network.pool(convolutions[-1], network.settings.conv_pools[-1])
     moments = pooled.transpose(1, 2)  # (batch, n_frames, n_features)
     n_frames = moments.shape[1]
-    # mean, maximum and L2 norm of one frame that fills the whole excerpt
-    alone = [moments, moments, moments * math.sqrt(n_frames)]
+    # mean, maximum and L2 norm, or deviation, of one frame that fills the whole excerpt
+    spread = math.sqrt(n_frames) if network.settings.spread == "norm" else 0
+    alone = [moments, moments, moments * spread]
     # what goes by the last convolution stays that of the excerpt
     bypassed = [part[:, None].expand(-1, n_frames, -1) for part in network.bypassed(convolutions)]
     depth = network.settings.layers.index(layer) - len(convolutions)

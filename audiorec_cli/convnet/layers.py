@@ -1,15 +1,58 @@
 """What the layers of the network are made of besides convolutions and matrices."""
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 MAXOUT_PIECES = 2  # chosen here; [G] takes 2 to 5
+SMALLEST_VARIANCE = 1e-8
 
 
-def global_temporal_pool(activations):
+class BatchNorm(nn.Module):
+    """Each feature scaled to mean 0 and variance 1 over a batch, then by a weight and a bias [M].
+
+    To predict, the mean and variance are running ones of the batches trained on. Unlike torch's own
+    it holds float32 alone, which is what a checkpoint keeps.
+    """
+
+    def __init__(self, n_features):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_features))
+        self.bias = nn.Parameter(torch.zeros(n_features))
+        self.register_buffer("running_mean", torch.zeros(n_features))
+        self.register_buffer("running_var", torch.ones(n_features))
+
+    def forward(self, linear, dim):
+        """linear : (batch, n_features, n_frames) with dim 1, or (…, n_features) with dim -1."""
+        rows = linear.flatten(0, -2) if dim == -1 else linear
+        normalised = functional.batch_norm(
+            rows,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=self.training,
+        )
+        return normalised.view_as(linear)
+
+
+class NoNorm(nn.Module):
+    """What stands in the place of a normalization where there is none."""
+
+    def __init__(self, n_features):
+        super().__init__()
+
+    def forward(self, linear, dim):
+        """The same."""
+        return linear
+
+
+def global_temporal_pool(activations, spread="norm"):
     """Summarise each feature over time: mean, maximum and L2 norm, side by side [A].
 
     activations : (batch, n_features, n_frames), any real dtype
+    spread : "norm", or "deviation" for the standard deviation in its place, which does not grow
+        with the number of frames
     Returns (batch, 3 * n_features).
     Raises ValueError when there is no frame to pool over.
     """
@@ -17,8 +60,16 @@ def global_temporal_pool(activations):
         raise ValueError("no frame to pool over")
     mean = activations.mean(dim=-1)
     maximum = activations.amax(dim=-1)
-    norm = torch.linalg.vector_norm(activations, dim=-1)
-    return torch.cat([mean, maximum, norm], dim=1)
+    return torch.cat([mean, maximum, SPREADS[spread](activations)], dim=1)
+
+
+def _norm(activations):
+    return torch.linalg.vector_norm(activations, dim=-1)
+
+
+def _deviation(activations):
+    # where nothing changes the root has no gradient
+    return (activations.var(dim=-1, correction=0) + SMALLEST_VARIANCE).sqrt()
 
 
 def relu(linear, dim):
@@ -62,5 +113,7 @@ def stochastic_pool(activations, pool, *, sampled):
     return regions.gather(-1, frame).squeeze(-1)
 
 
+SPREADS = {"norm": _norm, "deviation": _deviation}
 ACTIVATIONS = {"relu": relu, "maxout": maxout}
+NORMALIZATIONS = {"none": NoNorm, "batch": BatchNorm}
 POOLINGS = {"max": max_pool, "stochastic": stochastic_pool}

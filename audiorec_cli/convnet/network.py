@@ -10,6 +10,7 @@ from torch.nn import functional
 from audiorec_cli.convnet.layers import (
     ACTIVATIONS,
     MAXOUT_PIECES,
+    NORMALIZATIONS,
     POOLINGS,
     global_temporal_pool,
 )
@@ -41,6 +42,12 @@ class Network(nn.Module):
         self.dense = nn.ModuleList(
             nn.Linear(n_in, pieces * n_out) for n_in, n_out in pairwise(units)
         )
+        normalization = NORMALIZATIONS[settings.normalization]
+        self.conv_norms, self.dense_norms = (
+            nn.ModuleList(normalization(len(layer.bias)) for layer in layers)
+            for layers in (self.convs, self.dense)
+        )
+        self.feature_norm = normalization(settings.n_features)
         n_numbers = 2 if settings.predict_variance else 1
         self.output = nn.Linear(units[-1], n_numbers * settings.n_factors)
         self.dropout = nn.Dropout(settings.dropout)
@@ -64,6 +71,14 @@ class Network(nn.Module):
             hidden = activations
         outputs = self._bounded(self.output(self.dropout(hidden)).float())
         return self._averaged(outputs.unflatten(0, windows.shape[:2]))
+
+    def normalise_by_batch(self, of_batch):
+        """Whether, to train, normalizations take the mean and variance of the batch itself.
+
+        A batch of one has no variance to speak of; the running ones have to serve.
+        """
+        for norm in (*self.conv_norms, *self.dense_norms, self.feature_norm):
+            norm.train(of_batch)
 
     def activations(self, mels):
         """Yield (layer, activations) of each hidden layer in turn.
@@ -94,12 +109,13 @@ class Network(nn.Module):
         """Yield (layer, activations) of each hidden layer, for mels of one window each."""
         hidden = (mels.float() - self.mel_mean) / self.mel_deviation
         names, convolutions = iter(self.settings.layers), []
-        for conv, pool in zip(self.convs, self.settings.conv_pools, strict=True):
-            convolutions.append(self._activate(conv(hidden), dim=1))
+        layers = zip(self.convs, self.conv_norms, self.settings.conv_pools, strict=True)
+        for conv, norm, pool in layers:
+            convolutions.append(self._activate(norm(conv(hidden), dim=1), dim=1))
             yield next(names), convolutions[-1]
             hidden = self.pool(convolutions[-1], pool)
         has_windows = self.settings.window_frames is not None
-        summary = hidden.flatten(1) if has_windows else global_temporal_pool(hidden)
+        summary = hidden.flatten(1) if has_windows else self.global_pool(hidden)
         features = torch.cat([summary, *self.bypassed(convolutions)], dim=1)
         yield from zip(names, self.dense_activations(features), strict=True)
 
@@ -108,6 +124,10 @@ class Network(nn.Module):
         if pool == 1:
             return activations
         return POOLINGS[self.settings.pooling](activations, pool, sampled=self.training)
+
+    def global_pool(self, activations):
+        """(batch, 3 * n_filters) of (batch, n_filters, n_frames) activations."""
+        return global_temporal_pool(activations, self.settings.spread)
 
     def bypassed(self, convolutions):
         """What goes by the later convolutions to the dense layers: (batch, 3 * n_filters) of each.
@@ -118,13 +138,13 @@ class Network(nn.Module):
         """
         if not self.settings.bypass:
             return []
-        return [global_temporal_pool(a) / math.sqrt(a.shape[-1]) for a in convolutions[:-1]]
+        return [self.global_pool(a) / math.sqrt(a.shape[-1]) for a in convolutions[:-1]]
 
     def dense_activations(self, features):
         """Yield the activations (…, n_units) of each dense layer, given (…, n_features)."""
-        hidden = features
-        for dense in self.dense:
-            hidden = self._activate(dense(self.dropout(hidden)), dim=-1)
+        hidden = self.feature_norm(features, dim=-1)
+        for dense, norm in zip(self.dense, self.dense_norms, strict=True):
+            hidden = self._activate(norm(dense(self.dropout(hidden)), dim=-1), dim=-1)
             yield hidden
 
     def _bounded(self, outputs):

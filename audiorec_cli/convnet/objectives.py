@@ -1,4 +1,4 @@
-"""What training minimises: a squared error, a likelihood, or [B]'s weighted prediction error.
+"""What training minimises: a squared error, an angle, a likelihood, or [B]'s weighted error.
 
 An objective has targets(examples), what it compares the outputs of the network with, part → (k, …);
 constant(targets), the outputs of a network that gives every track the same; and called with outputs
@@ -41,6 +41,27 @@ class MeanSquaredError:
         """outputs, targets : (batch, n_factors)."""
         figure = functional.mse_loss(outputs, targets.to(outputs.device, non_blocking=True))
         return Loss(figure, figure * targets.shape[1])
+
+
+class CosineDistance:
+    """1 − cos of the angle between what is predicted and the factors, whose norm tells nothing.
+
+    Between directions the squared error is twice that.
+    """
+
+    def targets(self, examples):
+        """The factors."""
+        return examples.targets
+
+    def constant(self, targets):
+        """The mean factors."""
+        return targets.mean(axis=0)
+
+    def __call__(self, outputs, targets):
+        """outputs, targets : (batch, n_factors)."""
+        targets = targets.to(outputs.device, non_blocking=True)
+        figure = (1 - functional.cosine_similarity(outputs, targets)).mean()
+        return Loss(figure, 2 * figure)
 
 
 class Likelihood:

@@ -1,4 +1,4 @@
-"""The published networks and trainings by name, and the variations on them."""
+"""The published networks and a modern one, with their trainings, and the variations on them."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -6,28 +6,51 @@ from typing import NamedTuple
 from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.errors import AudiorecError
 
-CROPPED_SHARE = 550 / 599  # of an excerpt; of [A]'s 599 frames 550
-
 
 @dataclass(frozen=True)
 class Preset:
-    """A network and how it is trained; window_s : seconds of each window, None for no windows."""
+    """A network and how it is trained.
+
+    window_s : seconds of each window, None for no windows; cropped_share : of an excerpt, of the
+        random crops where there are no windows
+    """
 
     network: NetworkSettings
     training: TrainingSettings
     window_s: float | None = None
+    cropped_share: float = 550 / 599
 
 
 # spotify2014 is [A]'s. Of its network [B] states windows of 3 s, drawn at random to train and
 # averaged to predict, two convolutions with max-pooling in time, two dense layers, of which the
 # output is one, and rectified units. Filters, widths, pools, units, dropout and the training are
-# chosen here.
+# chosen here. All of modern is.
 PRESETS = {
     "spotify2014": Preset(NetworkSettings(), TrainingSettings()),
     "nips2013": Preset(
         NetworkSettings(conv_channels=(256, 256), conv_pools=(4, 2), dense_units=(2048,)),
         TrainingSettings(learning_rate=0.005),
         window_s=3.0,
+    ),
+    "modern": Preset(
+        NetworkSettings(
+            conv_channels=(128, 128, 128),
+            conv_pools=(4, 4, 1),
+            dense_units=(256,),
+            normalization="batch",
+            spread="deviation",
+        ),
+        TrainingSettings(
+            epochs=60,
+            batch_size=32,
+            optimizer="adamw",
+            learning_rate=0.001,
+            weight_decay=0.01,
+            schedule="cosine",
+            warmup=0.05,
+            objective="cosine",
+        ),
+        cropped_share=128 / 599,
     ),
 }
 
@@ -53,7 +76,7 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
         raise AudiorecError("--bypass goes by later convolutions, and there is one: leave it out")
     frames = window = _window_frames(preset, grid)
     if window is None:
-        frames = _crop_frames(grid, training.stretch)
+        frames = _crop_frames(preset, grid, training.stretch)
     _require_fit(preset, architecture, frames)
     if frames > grid.n_frames / (1 + training.stretch):
         raise AudiorecError(
@@ -70,9 +93,9 @@ def _window_frames(preset, grid):
     return preset.window_s and round(preset.window_s * grid.frames_per_second)
 
 
-def _crop_frames(grid, stretch):
+def _crop_frames(preset, grid, stretch):
     """Frames of a crop that leaves some choice, and that fits however the sound is stretched."""
-    return min(round(CROPPED_SHARE * grid.n_frames), int(grid.n_frames / (1 + stretch)))
+    return min(round(preset.cropped_share * grid.n_frames), int(grid.n_frames / (1 + stretch)))
 
 
 def _with_layers(network, n):

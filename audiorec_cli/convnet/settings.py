@@ -6,7 +6,11 @@ from dataclasses import dataclass
 CHOICES = {
     "activation": ("relu", "maxout"),
     "pooling": ("max", "stochastic"),
-    "objective": ("mse", "wpe"),
+    "normalization": ("none", "batch"),
+    "spread": ("norm", "deviation"),
+    "objective": ("mse", "cosine", "wpe"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("steps", "cosine"),
 }
 
 
@@ -20,6 +24,9 @@ class NetworkSettings:
     window_frames : None, for global temporal pooling over an input of any length [A]; or the length
         of the windows that the network sees one at a time, without global pooling [B]
     activation : "relu" or "maxout" [G]; pooling : "max" or "stochastic" [F]
+    normalization : "none" or "batch" [M], of what convolutions and dense layers give, before it is
+        rectified, and of what the first dense layer is given
+    spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
     predict_variance : predict a Gaussian for each factor [H]
@@ -35,6 +42,8 @@ class NetworkSettings:
     window_frames: int | None = None
     activation: str = "relu"
     pooling: str = "max"
+    normalization: str = "none"
+    spread: str = "norm"
     l2_output: bool = False
     bypass: bool = False
     predict_variance: bool = False
@@ -47,9 +56,7 @@ class NetworkSettings:
             raise ValueError("each convolution needs its pooling, 1 for none")
         if not self.dense_units:
             raise ValueError("at least one hidden dense layer is needed")
-        for name in ("activation", "pooling"):
-            if getattr(self, name) not in CHOICES[name]:
-                raise ValueError(f"no {name} {getattr(self, name)}")
+        _check_choices(self, ("activation", "pooling", "normalization", "spread"))
         if self.window_frames is not None and self.window_frames < self.min_frames:
             raise ValueError(f"a window needs {self.min_frames} frames")
 
@@ -118,11 +125,14 @@ class TrainingSettings:
     """The recipe. Loss, optimiser, momentum and cropping are [A]'s; it does not state the rest.
 
     epochs : passes over the training tracks; updates : where to stop instead, None for at `epochs`
-    learning_rate : for the squared error summed over the factors of a track; it steps down to a
-        tenth at each share of the epochs, or updates, in `steps`
+    optimizer : "sgd" with Nesterov momentum, or "adamw" [N] with weight_decay
+    learning_rate : for the squared error summed over the factors of a track
+    schedule : "steps", by which the learning rate falls to a tenth at each share of the epochs, or
+        updates, in `steps`; or "cosine" [O]: it rises from nothing over a share `warmup` of all
+        updates and falls along half a period of a cosine to nothing at the end
     crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
     validation, test : shares of the matched tracks; from 1 on their number
-    stretch : as in Excerpts; objective : "mse", "wpe" or "likelihood"
+    stretch : as in Excerpts; objective : "mse", "cosine", "wpe" or "likelihood"
     mixed_precision : run the network in bfloat16; compile : by torch.compile
     """
 
@@ -140,14 +150,27 @@ class TrainingSettings:
     objective: str = "mse"
     mixed_precision: bool = False
     compile: bool = False
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    schedule: str = "steps"
+    warmup: float = 0.0
 
     def __post_init__(self):
         # JSON gives lists back
         object.__setattr__(self, "steps", tuple(self.steps))
+        _check_choices(self, ("optimizer", "schedule"))
 
-    def learning_rate_at(self, done):
-        """The learning rate after so many epochs; after so many updates where they count."""
-        whole = self.epochs if self.updates is None else self.updates
+    def learning_rate_at(self, update, updates_an_epoch):
+        """The learning rate of an update, the first being 0."""
+        n_updates = self.updates or self.epochs * updates_an_epoch
+        if self.schedule == "cosine":
+            # in the middle of the update, so that neither the first nor the last one is for nothing
+            share = (update + 0.5) / n_updates
+            rise = min(1.0, share / self.warmup) if self.warmup else 1.0
+            return self.learning_rate * rise * (1 + math.cos(math.pi * share)) / 2
+        done, whole = update, n_updates
+        if self.updates is None:
+            done, whole = update // updates_an_epoch, self.epochs
         steps_taken = sum(done >= share * whole for share in self.steps)
         return self.learning_rate * 0.1**steps_taken
 
@@ -163,3 +186,9 @@ class TrainingSettings:
             return self.epochs * n_excerpts
         epochs, updates = divmod(self.updates, math.ceil(n_excerpts / self.batch_size))
         return epochs * n_excerpts + updates * self.batch_size
+
+
+def _check_choices(settings, names):
+    for name in names:
+        if getattr(settings, name) not in CHOICES[name]:
+            raise ValueError(f"no {name} {getattr(settings, name)}")

@@ -1,4 +1,4 @@
-"""Fitting the network: minibatch SGD with Nesterov momentum on an objective [A]."""
+"""Fitting the network: minibatch SGD with Nesterov momentum [A], or AdamW [N], on an objective."""
 
 import contextlib
 import itertools
@@ -13,6 +13,13 @@ from audiorec_cli.convnet.objectives import MeanSquaredError
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Checkpoint
 
+# What an optimiser keeps of each weight, and what stands for it behind the weight's name
+STATE_SUFFIXES = {
+    "momentum_buffer": "",
+    "exp_avg": ".exp_avg",
+    "exp_avg_sq": ".exp_avg_sq",
+    "step": ".step",
+}
 OTHER_NETWORK = (
     "the checkpoint is damaged, or its network is of another version: "
     "train it again with 'audiorec train'"
@@ -132,12 +139,7 @@ class Trainer:
         self.objective = objective or MeanSquaredError()
         self._loaders = {"train": train, "validation": validation}
         self._device = network.output.weight.device
-        self._optimizer = torch.optim.SGD(
-            network.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            nesterov=settings.momentum > 0,
-        )
+        self._optimizer = _optimizer_of(network, settings)
         self.history = {column: [] for column in Checkpoint.HISTORY}
         self.best_weights = self._weights()
 
@@ -172,6 +174,7 @@ class Trainer:
         for learning_rate, (mels, targets) in self._steps(epoch):
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate
+            self.network.normalise_by_batch(len(mels) > 1)
             self._optimizer.zero_grad()
             loss = self.objective(self._outputs(mels), targets)
             loss.minimised.backward()
@@ -187,11 +190,11 @@ class Trainer:
     def _steps(self, epoch):
         """(learning rate, batch) of each update of an epoch, which the last update cuts short."""
         loader = self._loaders["train"]
-        batches = loader.epoch(epoch)
-        if self.settings.updates is None:
-            return zip(itertools.repeat(self.settings.learning_rate_at(epoch)), batches)
-        updates = range(epoch * len(loader), self.settings.updates)
-        return zip(map(self.settings.learning_rate_at, updates), batches, strict=False)
+        updates = itertools.count(epoch * len(loader))
+        if self.settings.updates is not None:
+            updates = range(epoch * len(loader), self.settings.updates)
+        rates = (self.settings.learning_rate_at(update, len(loader)) for update in updates)
+        return zip(rates, loader.epoch(epoch), strict=False)
 
     @torch.inference_mode()
     def _validate(self):
@@ -214,12 +217,17 @@ class Trainer:
     def state(self):
         """What Checkpoint keeps of the training, as its keyword arguments."""
         names = [name for name, _ in self.network.named_parameters()]
-        momentum = self._optimizer.state_dict()["state"]
+        parts = self._optimizer.state_dict()["state"]
         return {
             "weights": self.best_weights,
             "latest_weights": self._weights(),
             "optimizer": _to_arrays(
-                {names[i]: s["momentum_buffer"] for i, s in momentum.items() if s}
+                {
+                    names[index] + STATE_SUFFIXES[part]: tensor
+                    for index, state in parts.items()
+                    for part, tensor in state.items()
+                    if tensor is not None
+                }
             ),
             "history": {column: list(values) for column, values in self.history.items()},
         }
@@ -232,15 +240,39 @@ class Trainer:
         self.history = {c: list(checkpoint.history[c]) for c in Checkpoint.HISTORY}
         self.best_weights = checkpoint.weights
         load_weights(self.network, checkpoint.latest_weights)
-        names = [name for name, _ in self.network.named_parameters()]
-        if not set(checkpoint.optimizer) <= set(names):
+        self._optimizer.load_state_dict(
+            {**self._optimizer.state_dict(), "state": self._optimizer_state(checkpoint.optimizer)}
+        )
+
+    def _optimizer_state(self, arrays):
+        """The state of the optimiser, by the number of each weight; arrays : of a Checkpoint."""
+        states, n_taken = {}, 0
+        for index, (name, parameter) in enumerate(self.network.named_parameters()):
+            for part, suffix in STATE_SUFFIXES.items():
+                array = arrays.get(name + suffix)
+                if array is None:
+                    continue
+                shape = () if part == "step" else parameter.shape
+                if array.size != math.prod(shape):
+                    raise AudiorecError(OTHER_NETWORK)
+                states.setdefault(index, {})[part] = torch.tensor(array).reshape(shape)
+                n_taken += 1
+        if n_taken != len(arrays):
             raise AudiorecError(OTHER_NETWORK)
-        state = self._optimizer.state_dict()
-        state["state"] = {
-            names.index(name): {"momentum_buffer": torch.from_numpy(buffer.copy())}
-            for name, buffer in checkpoint.optimizer.items()
-        }
-        self._optimizer.load_state_dict(state)
+        return states
+
+
+def _optimizer_of(network, settings):
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+    )
 
 
 def _to_arrays(tensors):
