@@ -1,4 +1,4 @@
-"""Every variation with either preset: it does something, again the same, and after a stop too."""
+"""Every variation with every preset: it does something, again the same, and after a stop too."""
 
 import json
 from dataclasses import replace
