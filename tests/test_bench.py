@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from audiorec_cli import files
 
 BENCH = Path(__file__).parent / "bench"
 
@@ -48,6 +51,31 @@ def test_factor_models_beside_popularity(bench, here):
     ]  # fmt: skip
     # tracks whose numbers leave the same remainder have the same listeners
     assert float(lines[1][3]) > float(lines[0][3])
+
+
+def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here, mels_file):
+    mels_file("mels.h5", 40)
+    rows = [f"u{u},folder/{i}" for u in range(30) for i in range(40) if (u + i) % 3]
+    (here / "log.csv").write_text("\n".join(["user_id,track_id", *rows]))
+    assert audiorec("factorize", "log.csv", "--factors", 4)[0] == 0
+    np.savez("sound.npz", **{f"folder/{i}.flac": np.arange(3) * i for i in range(40)})
+    recipe = "--preset modern --epochs 1"
+    options = ("--train", recipe, "--keep", "kept", "--folds", 2, "--seeds", 1)
+    out = bench("quality.py", *options, "--features", "sound.npz")
+    models = [recipe, "ridge on mel statistics", "ridge on sound"]
+    names = [line.split("\t")[0] for line in out.splitlines()]
+    assert names == ["model", *models, *(f"{recipe} − {other}" for other in models[1:])]
+    one, other = (tested_in(path) for path in sorted((here / "kept").rglob("factors.h5")))
+    # ten tracks are set apart, and nothing of either fold has seen them
+    assert (len(one & other), len(one | other)) == (10, 40)
+    bench("quality.py", *options, "--final")
+    (last,) = (here / "kept").rglob("*-apart-0-0/factors.h5")
+    assert tested_in(last) == one & other
+
+
+def tested_in(path):
+    factors = files.load_factors(path)
+    return {factors.log.tracks.track_id[row] for row in np.flatnonzero(factors.is_test)}
 
 
 def test_factorize_beside_polars(bench):

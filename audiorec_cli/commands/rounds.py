@@ -154,29 +154,47 @@ class Folds:
         Raises AudiorecError, before anything is trained, when there are too few artists, too few
         test tracks in a fold with so many listeners, or a recipe that cannot be trained.
         """
-        from audiorec_cli.commands.joining import groups_of_matches
         from audiorec_cli.convnet.splitting import folds_by_group
 
-        groups = groups_of_matches(self._library.tracks, self._factors.log.tracks, self._matches)
         try:
-            folds = folds_by_group(groups, n_folds, seed=self._seed)
+            folds = folds_by_group(self.groups, n_folds, seed=self._seed)
         except ValueError as error:
+            n_artists = len(set(self.groups))
             raise AudiorecError(
-                f"{len(set(groups))} artists cannot be dealt into {n_folds} folds: ask for "
-                f"{len(set(groups))} with --folds at most"
+                f"{n_artists} artists cannot be dealt into {n_folds} folds: ask for {n_artists} "
+                "with --folds at most"
             ) from error
         for rows in folds:
             matched = self._matches.library_rows[rows], self._matches.log_rows[rows]
             candidates_to_rank(self._factors.log, *matched, min_listeners)
             self._check_recipes(rows)
-        ceiling, folder = _fitted_to_all(self._factors), self.folder_of(n_folds)
+        folder = self.folder_of(n_folds)
         for number, rows in enumerate(folds, start=1):
             console.note(f"fold {number} of {n_folds}: {len(rows)} tracks to test on")
-            place = folder / f"fold-{number}"
-            place.mkdir(parents=True, exist_ok=True)
-            factors = self._fitted(rows, place / "factors.h5", ceiling)
-            split, predictions = self._trained(place)
-            yield Round(self._library, factors, ceiling, split, self._by_artist, predictions)
+            yield self.round_of(rows, folder / f"fold-{number}")
+
+    @cached_property
+    def groups(self):
+        """What is never on both sides of a fold: one text, the artist, for each matched track."""
+        from audiorec_cli.commands.joining import groups_of_matches
+
+        return groups_of_matches(self._library.tracks, self._factors.log.tracks, self._matches)
+
+    @cached_property
+    def _ceiling(self):
+        return _fitted_to_all(self._factors)
+
+    def tracks_of(self, rows):
+        """The library's rows (k,) of these rows (k,) of the matched tracks."""
+        return self._matches.library_rows[rows]
+
+    def round_of(self, rows, place):
+        """The Round of these rows (k,) of the matched tracks; its files are kept in a folder."""
+        ceiling = self._ceiling
+        place.mkdir(parents=True, exist_ok=True)
+        factors = self._fitted(rows, place / "factors.h5", ceiling)
+        split, predictions = self._trained(place)
+        return Round(self._library, factors, ceiling, split, self._by_artist, predictions)
 
     def _check_recipes(self, rows):
         """Refuse, before any is trained, recipes that make no network or no parts of the tracks."""
