@@ -113,6 +113,24 @@ def test_the_second_at_which_a_network_with_windows_fires(
     assert by_mean.excerpts[filter_, 0] == LONG
 
 
+@pytest.mark.parametrize("spread", ["norm", "deviation"])
+def test_a_dense_unit_fires_most_at_the_frame_that_would_move_it_most_alone(network, spread):
+    torch.manual_seed(0)
+    settings = replace(network.settings, spread=spread, normalization="batch")
+    other = Network(settings, mel_mean=torch.zeros(128), mel_deviation=torch.ones(128)).eval()
+    mels = 3 * torch.rand(2, 128, 120)
+    values, frames = layer_responses(other, mels, layer="dense1", by="max")
+    *_, last = (a for name, a in other.activations(mels) if name == "conv2")
+    pooled = other.pool(last, settings.conv_pools[-1])
+    units = []
+    for frame in range(pooled.shape[-1]):
+        alone = pooled[..., frame : frame + 1].expand_as(pooled)
+        units.append(next(iter(other.dense_activations(other.global_pool(alone)))))
+    fires = values > 0
+    assert fires.any()
+    torch.testing.assert_close(frames[fires], torch.stack(units).argmax(dim=0)[fires])
+
+
 def test_the_second_of_a_click_in_sound(network):
     samples = np.zeros(SETTINGS.n_samples, np.float32)
     at = 12.5

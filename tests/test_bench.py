@@ -63,12 +63,13 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here
     options = ("--train", recipe, "--keep", "kept", "--folds", 2, "--seeds", 1)
     out = bench("quality.py", *options, "--features", "sound.npz")
     models = [recipe, "ridge on mel statistics", "ridge on sound"]
-    names = [line.split("\t")[0] for line in out.splitlines()]
+    ranked, *names = [line.split("\t")[0] for line in out.splitlines()]
+    assert ranked == "30 ranked"
     assert names == ["model", *models, *(f"{recipe} − {other}" for other in models[1:])]
     one, other = (tested_in(path) for path in sorted((here / "kept").rglob("factors.h5")))
     # ten tracks are set apart, and nothing of either fold has seen them
     assert (len(one & other), len(one | other)) == (10, 40)
-    bench("quality.py", *options, "--final")
+    assert bench("quality.py", *options, "--final").startswith("10 ranked\n")
     (last,) = (here / "kept").rglob("*-apart-0-0/factors.h5")
     assert tested_in(last) == one & other
 

@@ -142,15 +142,15 @@ def test_frames_that_are_broken_are_silent_and_the_others_keep_their_places(mp3)
 
 @pytest.mark.parametrize("n_first", [1, 2])
 def test_channels_that_change_within_a_stream_are_mixed_frame_by_frame(tmp_path, music, n_first):
-    both, one = (
+    first, second = (
         write_mp3(
             tmp_path / f"{n}.mp3", music(44_100, n, 4), 44_100, bit_rate=64_000, id3v2_version="0"
         ).read_bytes()
         for n in (n_first, 3 - n_first)
     )
-    heard, sound = read(both + one, 0, 8)
+    heard, sound = read(first + second, 0, 8)
     assert sound.duration_s == pytest.approx(8, abs=0.2)
-    np.testing.assert_allclose(heard[: 3 * 44_100], read(both, 0, 3)[0], atol=1e-5)
+    np.testing.assert_allclose(heard[: 3 * 44_100], read(first, 0, 3)[0], atol=1e-5)
     assert np.abs(heard[5 * 44_100 : 7 * 44_100]).mean() > 0.01
 
 

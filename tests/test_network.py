@@ -230,7 +230,8 @@ def test_batch_normalization_is_torchs_of_frames_and_of_rows(training):
     for _ in range(3):  # the running statistics move alike
         frames = 3 + 2 * torch.randn(4, 5, 7)
         torch.testing.assert_close(ours(frames, dim=1), theirs(frames))
-    ours.train(training), theirs.train(training)
+    ours.train(training)
+    theirs.train(training)
     torch.testing.assert_close(ours(frames, dim=1), theirs(frames))
     rows = torch.randn(4, 6, 5)
     torch.testing.assert_close(ours(rows, dim=-1).flatten(0, 1), theirs(rows.flatten(0, 1)))
@@ -270,6 +271,15 @@ def test_what_goes_by_is_the_pooled_statistics_of_the_earlier_convolutions():
 
 
 WINDOWED = {"window_frames": 60}
+
+
+def test_what_goes_by_does_not_grow_with_the_length_where_deviations_are_taken():
+    settings = NetworkSettings(
+        conv_channels=(4, 4), conv_pools=(2, 1), dense_units=(8,), spread="deviation", bypass=True
+    )
+    network, first, last = Network(settings, **STANDARD), torch.rand(2, 4, 20), torch.rand(2, 4, 9)
+    (once,), (twice,) = (network.bypassed([torch.cat([first] * n, dim=-1), last]) for n in (1, 2))
+    torch.testing.assert_close(once, twice)
 
 
 def test_windows_are_seen_alone_and_averaged_and_a_remainder_is_dropped():

@@ -209,12 +209,47 @@ def test_resume_demands_the_same_variation_and_old_checkpoints_go_on(library, au
     assert "was trained with bypass False, not True: repeat its options" in err
     with h5py.File("model.h5", "r+") as file:
         settings = json.loads(file.attrs["params"])
-        for name in ("activation", "pooling", "bypass", "predict_variance", "window_frames"):
+        for name in (
+            "activation", "pooling", "bypass", "predict_variance", "window_frames",
+            "normalization", "spread",
+        ):  # fmt: skip
             del settings["network"][name]
-        for name in ("updates", "stretch", "objective", "mixed_precision", "compile"):
+        for name in (
+            "updates", "stretch", "objective", "mixed_precision", "compile", "optimizer",
+            "weight_decay", "schedule", "warmup",
+        ):  # fmt: skip
             del settings["training"][name]
         file.attrs["params"] = json.dumps(settings)
     assert audiorec("train", *SHORT, "--epochs", 2, "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda state: state.__delitem__("output.bias.step"),
+        lambda state: state.__delitem__("output.bias.exp_avg_sq"),
+        lambda state: state["output.bias.step"].__setitem__(0, -1),
+        lambda state: state["output.bias.exp_avg_sq"].__setitem__(0, -1),
+        lambda state: state.create_dataset("output.bias", data=np.zeros(3, np.float32)),
+        lambda state: state.create_dataset("other.step", data=np.ones(1, np.float32)),
+    ],
+)
+def test_what_is_no_state_of_the_optimiser_is_one_line(library, audiorec, forge):
+    options = ("train", *SHORT, "--preset", "modern")
+    assert audiorec(*options, "--epochs", 1)[0] == 0
+    with h5py.File("model.h5", "r+") as file:
+        forge(file["optimizer"])
+    status, _, err = audiorec(*options, "--epochs", 2, "--resume")
+    assert status == 1
+    assert err.splitlines()[-1].startswith("error: the checkpoint is damaged")
+
+
+def test_batches_of_one_are_not_normalised(library, audiorec):
+    options = ("--preset", "modern", "--batch-size", 1, "--device", "cpu", "--epochs", 1)
+    status, _, err = audiorec("train", *options)
+    assert status == 1
+    assert "ask for more with --batch-size, or for --normalization none" in err
+    assert audiorec("train", *options, "--normalization", "none")[0] == 0
 
 
 def test_test_tracks_of_the_factors_are_the_test_and_their_artists_are_left_out(library, audiorec):

@@ -291,7 +291,7 @@ def _decode(frames, samples_a_frame):
 
 
 def _decode_together(frames, samples_a_frame):
-    """Frames of which none is broken: many in a packet take a tenth less time.
+    """Frames of which none is broken, as in `_decode`: many in a packet take less time.
 
     Raises FFmpegError or ValueError where one is broken, or unlike the others.
     """
@@ -301,6 +301,8 @@ def _decode_together(frames, samples_a_frame):
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         batch = frames[first : first + FRAMES_AT_A_TIME]
         sounds = codec.decode(av.Packet(b"".join(batch)))
+        if len(sounds) != len(batch):
+            raise ValueError("a frame without sound")
         sound = np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
         mixed = samples[filled : filled + len(batch) * samples_a_frame]
         np.dot(sound.reshape(-1, channels), weights, out=mixed)
@@ -309,7 +311,7 @@ def _decode_together(frames, samples_a_frame):
 
 
 def _decode_one_by_one(frames, samples_a_frame):
-    """Frames of which some are broken. Raises UnknownFormat when all are."""
+    """Frames of which some are broken, as in `_decode`. Raises UnknownFormat when all are."""
     codec, n_broken = _decoder(), 0
     samples = np.zeros((len(frames), samples_a_frame), np.float32)
     for mixed, frame in zip(samples, frames, strict=True):

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 MAXOUT_PIECES = 2  # chosen here; [G] takes 2 to 5
 SMALLEST_VARIANCE = 1e-8
+BATCH_WEIGHT = 0.1  # of a batch in the running mean and variance
 
 
 class BatchNorm(nn.Module):
@@ -23,7 +24,10 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(n_features))
 
     def forward(self, linear, dim):
-        """linear : (batch, n_features, n_frames) with dim 1, or (…, n_features) with dim -1."""
+        """Normalise linear : (batch, n_features, n_frames) with dim 1, (…, n_features) with dim -1.
+
+        Returns the same shape.
+        """
         rows = linear.flatten(0, -2) if dim == -1 else linear
         normalised = functional.batch_norm(
             rows,
@@ -32,6 +36,7 @@ class BatchNorm(nn.Module):
             self.weight,
             self.bias,
             training=self.training,
+            momentum=BATCH_WEIGHT,
         )
         return normalised.view_as(linear)
 
@@ -43,7 +48,7 @@ class NoNorm(nn.Module):
         super().__init__()
 
     def forward(self, linear, dim):
-        """The same."""
+        """Returns `linear`, of any shape, as it is."""
         return linear
 
 
@@ -52,7 +57,7 @@ def global_temporal_pool(activations, spread="norm"):
 
     activations : (batch, n_features, n_frames), any real dtype
     spread : "norm", or "deviation" for the standard deviation in its place, which does not grow
-        with the number of frames
+        without end with the number of frames
     Returns (batch, 3 * n_features).
     Raises ValueError when there is no frame to pool over.
     """

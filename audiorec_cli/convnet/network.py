@@ -1,4 +1,4 @@
-"""The networks of [A] and [B]: convolutions over time, a summary of them, dense layers."""
+"""The networks of [A], [B] and later: convolutions over time, a summary of them, dense layers."""
 
 import math
 from itertools import pairwise
@@ -73,9 +73,9 @@ class Network(nn.Module):
         return self._averaged(outputs.unflatten(0, windows.shape[:2]))
 
     def normalise_by_batch(self, of_batch):
-        """Whether, to train, normalizations take the mean and variance of the batch itself.
+        """Let normalizations take the mean and variance of the batch itself, to train.
 
-        A batch of one has no variance to speak of; the running ones have to serve.
+        of_batch : bool; False for a batch of one, which has no variance: the running ones serve
         """
         for norm in (*self.conv_norms, *self.dense_norms, self.feature_norm):
             norm.train(of_batch)
@@ -134,11 +134,15 @@ class Network(nn.Module):
 
         convolutions : the activations of all of them; the last one's go there anyway
         Early layers have more frames and louder ones; divided by the root of their number the
-        statistics are as large as the last layer's, and training does not diverge.
+        statistics with an L2 norm are as large as the last layer's, and training does not diverge.
         """
         if not self.settings.bypass:
             return []
-        return [self.global_pool(a) / math.sqrt(a.shape[-1]) for a in convolutions[:-1]]
+        pooled = [self.global_pool(activations) for activations in convolutions[:-1]]
+        if self.settings.spread != "norm":
+            return pooled
+        lengths = [math.sqrt(activations.shape[-1]) for activations in convolutions[:-1]]
+        return [part / length for part, length in zip(pooled, lengths, strict=True)]
 
     def dense_activations(self, features):
         """Yield the activations (…, n_units) of each dense layer, given (…, n_features)."""

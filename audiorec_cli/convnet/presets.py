@@ -71,6 +71,7 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
     """
     preset, network, training = PRESETS[name], network or {}, training or {}
     training = replace(preset.training, **training)
+    _require_batches(replace(preset.network, **network), training)
     architecture = _with_layers(preset.network, n_layers or len(preset.network.conv_channels))
     if network.get("bypass") and len(architecture.conv_channels) == 1:
         raise AudiorecError("--bypass goes by later convolutions, and there is one: leave it out")
@@ -87,6 +88,14 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
         replace(architecture, window_frames=window, **network),
         replace(training, crop_frames=frames),
     )
+
+
+def _require_batches(network, training):
+    if network.normalization == "batch" and training.batch_size == 1:
+        raise AudiorecError(
+            "a batch of one excerpt says nothing to normalise by: ask for more with --batch-size, "
+            "or for --normalization none"
+        )
 
 
 def _window_frames(preset, grid):

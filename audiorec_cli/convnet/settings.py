@@ -128,8 +128,8 @@ class TrainingSettings:
     optimizer : "sgd" with Nesterov momentum, or "adamw" [N] with weight_decay
     learning_rate : for the squared error summed over the factors of a track
     schedule : "steps", by which the learning rate falls to a tenth at each share of the epochs, or
-        updates, in `steps`; or "cosine" [O]: it rises from nothing over a share `warmup` of all
-        updates and falls along half a period of a cosine to nothing at the end
+        updates, in `steps`; or "cosine": it rises from nothing over a share `warmup` of all
+        updates, and from there falls along half a period of a cosine to nothing at the end [O]
     crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
     validation, test : shares of the matched tracks; from 1 on their number
     stretch : as in Excerpts; objective : "mse", "cosine", "wpe" or "likelihood"
@@ -161,13 +161,18 @@ class TrainingSettings:
         _check_choices(self, ("optimizer", "schedule"))
 
     def learning_rate_at(self, update, updates_an_epoch):
-        """The learning rate of an update, the first being 0."""
+        """The learning rate of an update.
+
+        update : its number, from 0; updates_an_epoch : looked at where epochs count
+        """
         n_updates = self.updates or self.epochs * updates_an_epoch
         if self.schedule == "cosine":
             # in the middle of the update, so that neither the first nor the last one is for nothing
             share = (update + 0.5) / n_updates
-            rise = min(1.0, share / self.warmup) if self.warmup else 1.0
-            return self.learning_rate * rise * (1 + math.cos(math.pi * share)) / 2
+            if share < self.warmup:
+                return self.learning_rate * share / self.warmup
+            fallen = (share - self.warmup) / (1 - self.warmup)
+            return self.learning_rate * (1 + math.cos(math.pi * fallen)) / 2
         done, whole = update, n_updates
         if self.updates is None:
             done, whole = update // updates_an_epoch, self.epochs

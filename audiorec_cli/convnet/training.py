@@ -13,12 +13,10 @@ from audiorec_cli.convnet.objectives import MeanSquaredError
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Checkpoint
 
-# What an optimiser keeps of each weight, and what stands for it behind the weight's name
-STATE_SUFFIXES = {
-    "momentum_buffer": "",
-    "exp_avg": ".exp_avg",
-    "exp_avg_sq": ".exp_avg_sq",
-    "step": ".step",
+# What an optimiser keeps of each weight, and what follows the weight's name for it in a checkpoint
+OPTIMIZER_STATES = {
+    "sgd": {"momentum_buffer": ""},
+    "adamw": {"exp_avg": ".exp_avg", "exp_avg_sq": ".exp_avg_sq", "step": ".step"},
 }
 OTHER_NETWORK = (
     "the checkpoint is damaged, or its network is of another version: "
@@ -158,7 +156,7 @@ class Trainer:
         learning_rate, train_loss = self._train(epoch, on_batch)
         validation_loss = self._validate()
         if not math.isfinite(validation_loss):
-            raise AudiorecError(_diverged(epoch, learning_rate))
+            raise AudiorecError(_diverged(epoch, self.settings.learning_rate))
         if validation_loss < min(self.history["validation_loss"], default=math.inf):
             self.best_weights = self._weights()
         row = (epoch + 1, learning_rate, train_loss, validation_loss, time.monotonic() - began)
@@ -181,7 +179,7 @@ class Trainer:
             self._optimizer.step()
             value = loss.figure.item()
             if not math.isfinite(value):
-                raise AudiorecError(_diverged(epoch, learning_rate))
+                raise AudiorecError(_diverged(epoch, self.settings.learning_rate))
             total += value * len(mels)
             n_seen += len(mels)
             on_batch(len(mels), value)
@@ -218,12 +216,13 @@ class Trainer:
         """What Checkpoint keeps of the training, as its keyword arguments."""
         names = [name for name, _ in self.network.named_parameters()]
         parts = self._optimizer.state_dict()["state"]
+        suffixes = OPTIMIZER_STATES[self.settings.optimizer]
         return {
             "weights": self.best_weights,
             "latest_weights": self._weights(),
             "optimizer": _to_arrays(
                 {
-                    names[index] + STATE_SUFFIXES[part]: tensor
+                    names[index] + suffixes[part]: tensor
                     for index, state in parts.items()
                     for part, tensor in state.items()
                     if tensor is not None
@@ -246,20 +245,28 @@ class Trainer:
 
     def _optimizer_state(self, arrays):
         """The state of the optimiser, by the number of each weight; arrays : of a Checkpoint."""
-        states, n_taken = {}, 0
+        suffixes, states, n_taken = OPTIMIZER_STATES[self.settings.optimizer], {}, 0
         for index, (name, parameter) in enumerate(self.network.named_parameters()):
-            for part, suffix in STATE_SUFFIXES.items():
-                array = arrays.get(name + suffix)
-                if array is None:
-                    continue
-                shape = () if part == "step" else parameter.shape
-                if array.size != math.prod(shape):
-                    raise AudiorecError(OTHER_NETWORK)
-                states.setdefault(index, {})[part] = torch.tensor(array).reshape(shape)
-                n_taken += 1
+            shapes = {part: () if part == "step" else parameter.shape for part in suffixes}
+            found = {part: arrays.get(name + suffix) for part, suffix in suffixes.items()}
+            if all(array is None for array in found.values()):
+                continue
+            if not all(_is_state(part, found[part], shapes[part]) for part in suffixes):
+                raise AudiorecError(OTHER_NETWORK)
+            states[index] = {
+                part: torch.tensor(array).reshape(shapes[part]) for part, array in found.items()
+            }
+            n_taken += len(found)
         if n_taken != len(arrays):
             raise AudiorecError(OTHER_NETWORK)
         return states
+
+
+def _is_state(part, array, shape):
+    """Whether an array can be that part of an optimiser's state, of a weight of this shape."""
+    if array is None or array.size != math.prod(shape):
+        return False
+    return array.min() >= {"step": 1, "exp_avg_sq": 0}.get(part, -math.inf)
 
 
 def _optimizer_of(network, settings):

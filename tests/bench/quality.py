@@ -1,8 +1,8 @@
 """How well recipes rank new artists, so that one can be chosen without a look at what is reported.
 
-Before anything is tried a quarter of the artists is set apart. The others are dealt into folds, and
-recipes are compared on these; at the end, and once, networks that learned from all the others rank
-the artists that were set apart. All is strict: no factor has seen what is ranked.
+Before anything is tried artists with a quarter of the tracks are set apart. The others are dealt
+into folds, and recipes are compared on these; at the end, and once, networks that learned from all
+the others rank the artists that were set apart. All is strict: no factor has seen what is ranked.
 
     python tests/bench/quality.py --keep DIR --train "--preset modern" --train ""    # to choose
     python tests/bench/quality.py --keep DIR --train "--preset modern" --final       # at the end
@@ -40,12 +40,13 @@ def main():
     every = rounds.Folds(
         mels, loaded, recipes, "strict", seed=0, device=Device.cpu, folder=arguments.keep
     )
-    contest = Contest(len(loaded.log.user_id), seed=0, resamples=1000)
+    contest, n_ranked = Contest(len(loaded.log.user_id), seed=0, resamples=1000), 0
     with files.MelsReader(mels) as reader:
         for number, (tested, left_out) in enumerate(_deals(every, arguments)):
             place = every.folder_of(arguments.folds) / f"{APART}-apart-{len(left_out)}-{number}"
             one = every.round_of(np.sort(np.concatenate([tested, left_out])), place)
-            _enter(contest, one, every.tracks_of(tested), reader, arguments)
+            n_ranked += _enter(contest, one, every.tracks_of(tested), reader, arguments)
+    print(f"{n_ranked} ranked")
     _print(contest, arguments.train)
 
 
@@ -74,7 +75,10 @@ def _deals(every, arguments):
 
 
 def _enter(contest, one, wanted, reader, arguments):
-    """Enter networks and regressions for those of the round's test tracks that are wanted."""
+    """Enter networks and regressions for those of the round's test tracks that are wanted.
+
+    Returns how many tracks of the log, or artists, are ranked.
+    """
     tracks, items = one.rows_of("test")
     kept = np.isin(tracks, wanted)
     candidates = rounds.candidates_to_rank(
@@ -94,6 +98,7 @@ def _enter(contest, one, wanted, reader, arguments):
             for tracks, items in map(one.rows_of, ("train", "validation"))
         ]
         enter(f"ridge on {name}", ridge(*known, features(candidates.tracks)))
+    return len(candidates.items)
 
 
 def _features(one, reader, archive):
