@@ -69,7 +69,7 @@ PresetOption = Annotated[
     PresetName,
     _variation(
         help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
-        "modern: smaller, for libraries of some hundred tracks or thousands."
+        "modern: a smaller and quicker one over 30 s."
     ),
 ]
 Layers = Annotated[
