@@ -66,15 +66,15 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here
     ranked, *names = [line.split("\t")[0] for line in out.splitlines()]
     assert ranked == "30 ranked"
     assert names == ["model", *models, *(f"{recipe} − {other}" for other in models[1:])]
-    one, other = (tested_in(path) for path in sorted((here / "kept").rglob("factors.h5")))
+    one, other = (marks_of(path) for path in sorted((here / "kept").rglob("factors.h5")))
     # ten tracks are set apart, and nothing of either fold has seen them
     assert (len(one & other), len(one | other)) == (10, 40)
     assert bench("quality.py", *options, "--final").startswith("10 ranked\n")
     (last,) = (here / "kept").rglob("*-apart-0-0/factors.h5")
-    assert tested_in(last) == one & other
+    assert marks_of(last) == one & other
 
 
-def tested_in(path):
+def marks_of(path):
     factors = files.load_factors(path)
     return {factors.log.tracks.track_id[row] for row in np.flatnonzero(factors.is_test)}
 
