@@ -99,18 +99,6 @@ def train(
     _train(paths, library, out, settings, match, torch_device, resume)
 
 
-def _objective(given):
-    """The objective as a setting, where the arguments say something of it."""
-    if not given["predict_variance"]:
-        return {name: given[name] for name in ("objective",) if name in given}
-    if "objective" in given:
-        raise AudiorecError(
-            "--predict-variance maximises the likelihood, which is an objective of its own: "
-            "leave out --objective"
-        )
-    return {"objective": "likelihood"}
-
-
 def settings_of_arguments(mels_path, library, arguments):
     """NetworkSettings and TrainingSettings by the arguments of `train`, for a mels file.
 
@@ -122,7 +110,13 @@ def settings_of_arguments(mels_path, library, arguments):
     if arguments["epochs"] is not None and arguments["updates"] is not None:
         raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
     given = {name: value for name, value in arguments.items() if value is not None}
-    given |= _objective(given)
+    if given["predict_variance"]:
+        if "objective" in given:
+            raise AudiorecError(
+                "--predict-variance maximises the likelihood, which is an objective of its own: "
+                "leave out --objective"
+            )
+        given["objective"] = "likelihood"
     if "lr" in given:
         given["learning_rate"] = given["lr"]
     params = asdict(SpectrogramSettings()) | library.params
