@@ -14,7 +14,7 @@ from audiorec_cli.convnet.presets import Grid, settings_of
 from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 
 STANDARD = {"mel_mean": torch.zeros(128), "mel_deviation": torch.ones(128)}
-PUBLISHED = Grid(599, 22_050 / 1102)
+PUBLISHED = Grid(599, 22_050, 1102)
 
 
 @pytest.fixture(scope="module")
@@ -367,15 +367,18 @@ def test_the_presets_on_the_published_spectrograms():
     assert (len(network.conv_channels), len(network.dense_units)) == (2, 1)
     assert Network(network, **STANDARD)(torch.rand(1, 128, 599)).shape == (1, 40)
     network, training = settings_of("modern", PUBLISHED)
-    assert (training.crop_frames, training.objective) == (128, "cosine")
+    assert (training.crop_frames, training.objective) == (550, "cosine")
     assert (training.optimizer, training.schedule) == ("adamw", "cosine")
     assert (network.normalization, network.spread) == ("batch", "deviation")
+    assert network.descriptors
 
 
 def test_the_presets_on_other_spectrograms():
-    finer = Grid(1288, 22_050 / 512)
+    finer = Grid(1288, 22_050, 512)
     assert settings_of("nips2013", finer)[0].window_frames == round(3 * 22_050 / 512)
     assert settings_of("spotify2014", finer)[1].crop_frames == round(1288 * 550 / 599)
+    modern, _ = settings_of("modern", Grid(1288, 44_100, 512))
+    assert (modern.sample_rate, modern.hop_length) == (44_100, 512)
 
 
 def test_crops_fit_however_the_sound_is_stretched():

@@ -118,7 +118,7 @@ def test_a_last_batch_of_one_is_normalised_by_what_came_before():
     trainer.run_epoch()
     weights = trainer.state()["latest_weights"]
     assert all(np.isfinite(array).all() for array in weights.values())
-    assert not np.array_equal(weights["feature_norm.running_mean"], np.zeros(384))
+    assert not np.array_equal(weights["feature_norm.running_mean"], np.zeros(3 * 64))
 
 
 def test_the_learning_rate_steps_down():

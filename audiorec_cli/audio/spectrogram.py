@@ -6,10 +6,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft, sparse
 
-# Slaney's mel scale: linear to 1 kHz, logarithmic above (Auditory Toolbox, 1998).
-LINEAR_HZ_PER_MEL = 200 / 3
-LOG_START_HZ = 1000.0
-LOG_STEP = np.log(6.4) / 27
+from audiorec_cli.mel_scale import edges_of_filters
+
 FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
 
 
@@ -70,23 +68,9 @@ def mel_filterbank(settings):
     Returns (n_mels, n_fft // 2 + 1) CSR float32, from 0 Hz to half the sample rate.
     """
     bins_hz = np.linspace(0, settings.sample_rate / 2, settings.n_fft // 2 + 1)
-    top_mel = _hz_to_mel(settings.sample_rate / 2)
-    edges_hz = _mel_to_hz(np.linspace(0, top_mel, settings.n_mels + 2))
+    edges_hz = edges_of_filters(settings.n_mels, settings.sample_rate)
     lower, centre, upper = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising = (bins_hz - lower) / (centre - lower)
     falling = (upper - bins_hz) / (upper - centre)
     triangles = np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
     return sparse.csr_matrix(triangles.astype(np.float32))
-
-
-def _hz_to_mel(hz):
-    log_start_mel = LOG_START_HZ / LINEAR_HZ_PER_MEL
-    if hz < LOG_START_HZ:
-        return hz / LINEAR_HZ_PER_MEL
-    return log_start_mel + np.log(hz / LOG_START_HZ) / LOG_STEP
-
-
-def _mel_to_hz(mels):
-    log_start_mel = LOG_START_HZ / LINEAR_HZ_PER_MEL
-    logarithmic = LOG_START_HZ * np.exp(LOG_STEP * (mels - log_start_mel))
-    return np.where(mels < log_start_mel, mels * LINEAR_HZ_PER_MEL, logarithmic)

@@ -14,6 +14,7 @@ from audiorec_cli.commands.train_options import (
     ActivationOption,
     Bypass,
     Compile,
+    Descriptors,
     Dropout,
     Epochs,
     L2Output,
@@ -65,7 +66,8 @@ def train(
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
     normalization: Normalization = None,
     dropout: Dropout = None, l2_output: L2Output = False, stretch: Stretch = 0.0,
-    bypass: Bypass = False, predict_variance: PredictVariance = False,
+    bypass: Bypass = False, descriptors: Descriptors = None,
+    predict_variance: PredictVariance = False,
     objective: ObjectiveOption = None, epochs: Epochs = None, updates: Updates = None,
     batch_size: UpdateSize = None, lr: LearningRate = None,
     mixed_precision: MixedPrecision = False, compile: Compile = False,
@@ -83,7 +85,7 @@ def train(
     options = {
         "preset": preset, "layers": layers, "activation": activation, "pooling": pooling,
         "normalization": normalization, "dropout": dropout, "l2_output": l2_output,
-        "stretch": stretch, "bypass": bypass,
+        "stretch": stretch, "bypass": bypass, "descriptors": descriptors,
         "predict_variance": predict_variance, "objective": objective, "epochs": epochs,
         "updates": updates, "batch_size": batch_size, "lr": lr, "seed": seed,
         "mixed_precision": mixed_precision, "compile": compile, "validation": validation,
@@ -124,7 +126,7 @@ def settings_of_arguments(mels_path, library, arguments):
         n_mels, n_frames = reader.read(0).shape
     return settings_of(
         str(given["preset"]),
-        Grid(n_frames, params["sample_rate"] / params["hop_length"]),
+        Grid(n_frames, params["sample_rate"], params["hop_length"]),
         n_layers=given.get("layers"),
         network={"n_mels": n_mels, **_of_fields(NetworkSettings, given)},
         training=_of_fields(TrainingSettings, given),
@@ -245,7 +247,7 @@ class _Saver:
 
         losses = self.history["validation_loss"]
         best = losses.index(min(losses))
-        normalised = self.described["network"]["l2_output"]
+        normalised = NetworkSettings(**self.described["network"]).unit_outputs
         of_mean = loss_of_constant(objective, examples, normalised=normalised)
         verdict = (
             ": no better, so there are too few tracks or epochs" if losses[best] >= of_mean else ""

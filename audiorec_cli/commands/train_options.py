@@ -115,6 +115,14 @@ Bypass = Annotated[
     bool,
     _variation("--bypass", help="Give the dense layers statistics of the earlier convolutions."),
 ]
+Descriptors = Annotated[
+    bool | None,
+    _variation(
+        "--descriptors/--no-descriptors",
+        help="Predict from statistics of timbre and harmony too, by a head of their own.",
+        show_default=_of_presets("network", "descriptors", {True: "yes", False: "no"}.get),
+    ),
+]
 PredictVariance = Annotated[
     bool,
     _variation(

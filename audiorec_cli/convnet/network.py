@@ -7,14 +7,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from audiorec_cli.convnet.descriptors import DescriptorHead
 from audiorec_cli.convnet.layers import (
     ACTIVATIONS,
     MAXOUT_PIECES,
     NORMALIZATIONS,
     POOLINGS,
+    BatchNorm,
     global_temporal_pool,
 )
 
+# What the head of descriptors counts where the other counts 1; chosen by docs/experiments.md.
+WEIGHT_OF_DESCRIPTORS = 3
 # A predicted deviation lies between a tenth and ten times that of the factors of unit norm.
 LOG_VARIANCE_RANGE = math.log(100)
 
@@ -48,14 +52,20 @@ class Network(nn.Module):
             for layers in (self.convs, self.dense)
         )
         self.feature_norm = normalization(settings.n_features)
-        n_numbers = 2 if settings.predict_variance else 1
-        self.output = nn.Linear(units[-1], n_numbers * settings.n_factors)
+        n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
+        self.output = nn.Linear(units[-1], n_outputs)
+        self.described = DescriptorHead(settings, n_outputs) if settings.descriptors else None
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
         # the larger of two has twice the mean square of a rectified unit, which a learning rate
         # that suits these does not bear
         for layer in (*self.convs, *self.dense):
             layer.weight.data /= math.sqrt(pieces)
+
+    @property
+    def n_heads(self):
+        """How many predictions there are of each excerpt, which learn each by itself."""
+        return 1 if self.described is None else 2
 
     def forward(self, mels):
         """Latent factors of each excerpt, not normalised unless settings.l2_output says so.
@@ -64,21 +74,29 @@ class Network(nn.Module):
             frames from settings.min_frames or settings.window_frames
         Returns (batch, n_factors) float32, averaged over the windows where there are such; with
         settings.predict_variance the logarithms of the variances stand beside them,
-        (batch, 2 * n_factors).
+        (batch, 2 * n_factors). In training the predictions of further heads follow, (n_heads *
+        batch, …); to predict, heads are averaged.
         """
         windows = self._windows(mels)
-        for _, activations in self._hidden(windows.flatten(0, 1)):
+        flat = windows.flatten(0, 1)
+        for _, activations in self._hidden(flat):
             hidden = activations
-        outputs = self._bounded(self.output(self.dropout(hidden)).float())
-        return self._averaged(outputs.unflatten(0, windows.shape[:2]))
+        heads = [self.output(self.dropout(hidden))]
+        if self.described is not None:
+            heads.append(self.described(flat))
+        heads = [self._bounded(head.float()).unflatten(0, windows.shape[:2]) for head in heads]
+        if self.training:
+            return torch.cat([self._averaged(head) for head in heads])
+        return self._averaged(torch.cat([heads[0], *heads[1:] * WEIGHT_OF_DESCRIPTORS], dim=1))
 
     def normalise_by_batch(self, of_batch):
         """Let normalizations take the mean and variance of the batch itself, to train.
 
         of_batch : bool; False for a batch of one, which has no variance: the running ones serve
         """
-        for norm in (*self.conv_norms, *self.dense_norms, self.feature_norm):
-            norm.train(of_batch)
+        for module in self.modules():
+            if isinstance(module, BatchNorm):
+                module.train(of_batch)
 
     def activations(self, mels):
         """Yield (layer, activations) of each hidden layer in turn.
@@ -159,7 +177,7 @@ class Network(nn.Module):
         """
         settings = self.settings
         mean, raw = outputs.tensor_split([settings.n_factors], dim=-1)
-        if settings.l2_output:
+        if settings.unit_outputs:
             mean = functional.normalize(mean, dim=-1)
         if not settings.predict_variance:
             return mean

@@ -34,32 +34,33 @@ PRESETS = {
     ),
     "modern": Preset(
         NetworkSettings(
-            conv_channels=(128, 128, 128),
+            conv_channels=(64, 64, 64),
             conv_pools=(4, 4, 1),
             dense_units=(256,),
             normalization="batch",
             spread="deviation",
+            descriptors=True,
         ),
         TrainingSettings(
             epochs=60,
             batch_size=32,
             optimizer="adamw",
             learning_rate=0.001,
-            weight_decay=0.01,
+            weight_decay=0.1,
             schedule="cosine",
             warmup=0.05,
             objective="cosine",
         ),
-        cropped_share=128 / 599,
     ),
 }
 
 
 class Grid(NamedTuple):
-    """The frames of the spectrograms to train on: how many in an excerpt, how many a second."""
+    """The spectrograms to train on: frames of an excerpt, and in Hz and samples how far apart."""
 
     n_frames: int
-    frames_per_second: float
+    sample_rate: int
+    hop_length: int
 
 
 def settings_of(name, grid, *, n_layers=None, network=None, training=None):
@@ -71,7 +72,10 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
     """
     preset, network, training = PRESETS[name], network or {}, training or {}
     training = replace(preset.training, **training)
-    _require_batches(replace(preset.network, **network), training)
+    wanted = replace(preset.network, **network)
+    _require_batches(wanted, training)
+    if wanted.descriptors:
+        network = {**network, "sample_rate": grid.sample_rate, "hop_length": grid.hop_length}
     architecture = _with_layers(preset.network, n_layers or len(preset.network.conv_channels))
     if network.get("bypass") and len(architecture.conv_channels) == 1:
         raise AudiorecError("--bypass goes by later convolutions, and there is one: leave it out")
@@ -99,7 +103,7 @@ def _require_batches(network, training):
 
 
 def _window_frames(preset, grid):
-    return preset.window_s and round(preset.window_s * grid.frames_per_second)
+    return preset.window_s and round(preset.window_s * grid.sample_rate / grid.hop_length)
 
 
 def _crop_frames(preset, grid, stretch):

@@ -29,6 +29,9 @@ class NetworkSettings:
     spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
+    descriptors : let a second head predict from statistics of timbre and harmony, each by itself;
+        their directions are averaged
+    sample_rate, hop_length : Hz and samples, of the spectrograms, for descriptors alone
     predict_variance : predict a Gaussian for each factor [H]
     """
 
@@ -46,6 +49,9 @@ class NetworkSettings:
     spread: str = "norm"
     l2_output: bool = False
     bypass: bool = False
+    descriptors: bool = False
+    sample_rate: int = 22_050
+    hop_length: int = 1102
     predict_variance: bool = False
 
     def __post_init__(self):
@@ -57,8 +63,15 @@ class NetworkSettings:
         if not self.dense_units:
             raise ValueError("at least one hidden dense layer is needed")
         _check_choices(self, ("activation", "pooling", "normalization", "spread"))
+        if not (self.sample_rate > 0 and self.hop_length > 0):
+            raise ValueError("sample rate and hop length are numbers above 0")
         if self.window_frames is not None and self.window_frames < self.min_frames:
             raise ValueError(f"a window needs {self.min_frames} frames")
+
+    @property
+    def unit_outputs(self):
+        """Whether factors are predicted at unit norm."""
+        return self.l2_output or self.descriptors
 
     @property
     def conv_layers(self):

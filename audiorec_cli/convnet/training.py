@@ -174,7 +174,7 @@ class Trainer:
                 group["lr"] = learning_rate
             self.network.normalise_by_batch(len(mels) > 1)
             self._optimizer.zero_grad()
-            loss = self.objective(self._outputs(mels), targets)
+            loss = self.objective(self._outputs(mels), torch.cat([targets] * self.network.n_heads))
             loss.minimised.backward()
             self._optimizer.step()
             value = loss.figure.item()
