@@ -164,6 +164,13 @@ def test_settings_that_make_no_network_are_refused(bad):
         NetworkSettings(**bad)
 
 
+@pytest.mark.parametrize("name", ["sample_rate", "hop_length"])
+@pytest.mark.parametrize("bad", [0, -1, 10**400, float("inf"), float("nan"), True, "1", None])
+def test_rates_that_are_no_whole_numbers_are_refused(name, bad):
+    with pytest.raises(ValueError, match=name):
+        NetworkSettings(**{name: bad})
+
+
 def small(**options):
     """A small network with these settings, ready to predict."""
     torch.manual_seed(0)
@@ -341,6 +348,20 @@ def test_windows_with_variances_are_a_mixture():
         together[3:].exp(), draws.flatten(0, 1).var(dim=0), rtol=0.02, atol=0
     )
     assert (together[3:].exp() >= variances.mean(dim=0)).all()
+
+
+@pytest.mark.parametrize("window_frames", [None, 60])
+def test_the_heads_learn_apart_and_predict_together(window_frames):
+    mels = torch.rand(2, 128, 130)
+    network = small(descriptors=True, dropout=0.0, window_frames=window_frames)
+    together = network(mels)
+    by_head = network.train()(mels).unflatten(0, (2, 2))
+    torch.testing.assert_close(together, (by_head[0] + 3 * by_head[1]) / 4)
+    assert not torch.allclose(*by_head)
+    if window_frames is None:
+        torch.testing.assert_close(by_head.norm(dim=-1), torch.ones(2, 2))
+        alone = small(l2_output=True, dropout=0.0)
+        torch.testing.assert_close(alone(mels), by_head[0])
 
 
 def test_only_the_mean_is_normalised():

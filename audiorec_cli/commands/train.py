@@ -64,13 +64,13 @@ def train(
     seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
     preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
-    normalization: Normalization = None,
-    dropout: Dropout = None, l2_output: L2Output = False, stretch: Stretch = 0.0,
+    normalization: Normalization = None, dropout: Dropout = None,
+    l2_output: L2Output = False, stretch: Stretch = 0.0,
     bypass: Bypass = False, descriptors: Descriptors = None,
-    predict_variance: PredictVariance = False,
-    objective: ObjectiveOption = None, epochs: Epochs = None, updates: Updates = None,
-    batch_size: UpdateSize = None, lr: LearningRate = None,
-    mixed_precision: MixedPrecision = False, compile: Compile = False,
+    predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
+    epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
+    lr: LearningRate = None, mixed_precision: MixedPrecision = False,
+    compile: Compile = False,
 ):  # fmt: skip
     """Train a network to predict latent factors from spectrograms.
 
@@ -247,7 +247,9 @@ class _Saver:
 
         losses = self.history["validation_loss"]
         best = losses.index(min(losses))
-        normalised = NetworkSettings(**self.described["network"]).unit_outputs
+        network = self.described["network"]
+        # heads that disagree are averaged to less than unit norm
+        normalised = network["l2_output"] and not network["descriptors"]
         of_mean = loss_of_constant(objective, examples, normalised=normalised)
         verdict = (
             ": no better, so there are too few tracks or epochs" if losses[best] >= of_mean else ""

@@ -69,7 +69,7 @@ PresetOption = Annotated[
     PresetName,
     _variation(
         help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
-        "modern: a smaller and quicker one over 30 s."
+        "modern: a smaller one over 30 s, averaged with one that is given timbre and harmony."
     ),
 ]
 Layers = Annotated[
@@ -119,7 +119,7 @@ Descriptors = Annotated[
     bool | None,
     _variation(
         "--descriptors/--no-descriptors",
-        help="Predict from statistics of timbre and harmony too, by a head of their own.",
+        help="Predict from statistics of timbre and harmony too, at unit norm, and average.",
         show_default=_of_presets("network", "descriptors", {True: "yes", False: "no"}.get),
     ),
 ]

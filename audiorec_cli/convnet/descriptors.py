@@ -1,4 +1,10 @@
-"""What a few hundred tracks hardly teach convolutions: statistics of timbre and harmony."""
+"""What a few hundred tracks hardly teach convolutions: statistics of timbre and harmony.
+
+Those of harmony are of pitch classes and the same in every key, as far as the bounds of the
+registers and the mel bins, wider than a semitone below 430 Hz, let them.
+"""
+
+import math
 
 import numpy as np
 import torch
@@ -10,12 +16,12 @@ from audiorec_cli.mel_scale import edges_of_filters
 
 # Chosen by docs/experiments.md.
 REGISTERS = ((40, 60), (55, 84), (72, 100))  # MIDI pitches, from the first to below the last
-CHORD_S = 0.2
+CHORD_S = 0.2  # whatever sounds within it is taken together
 WINDOWS_S = (2.0, 7.5, None)  # that pitch classes are added up over, None for the whole
 PITCH_CLASSES = 12
 LAGS = range(1, PITCH_CLASSES // 2 + 1)
-STEPS_A_SEMITONE = 3
-SILENT = 1e-3
+STEPS_A_SEMITONE = 3  # where a semitone's mel magnitude is looked up: below, at and above it
+SILENT = 1e-3  # far below the norm of a chord that can be heard
 
 
 class DescriptorHead(nn.Module):
@@ -39,6 +45,7 @@ class DescriptorHead(nn.Module):
         self.output = nn.Linear(n_units, n_outputs)
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
+        self.dense.weight.data /= math.sqrt(pieces)  # as in Network
 
     def forward(self, mels):
         """(batch, n_outputs) of log-mel spectrograms (batch, n_mels, n_frames)."""
@@ -55,7 +62,10 @@ class Descriptors(nn.Module):
 
     def __init__(self, n_mels, *, sample_rate, hop_length):
         super().__init__()
-        self._frames_a_second = sample_rate / hop_length
+        frame_s = hop_length / sample_rate
+        self._chord_frames = max(1, round(CHORD_S / frame_s))
+        chord_s = self._chord_frames * frame_s
+        self._window_chords = [s and max(1, round(s / chord_s)) for s in WINDOWS_S]
         matrices = torch.from_numpy(_pitch_classes(n_mels, sample_rate))
         self.register_buffer("pitch_classes", matrices, persistent=False)
 
@@ -68,21 +78,9 @@ class Descriptors(nn.Module):
             mels = mels.float()
             # how loud each pitch class is in each register: (batch, n_registers, 12, n_frames)
             chroma = self.pitch_classes @ peaks(mels)[:, None]
-            chords = _unit_norm(self._averaged(chroma, CHORD_S))
-            windows = [self._averaged(chords, seconds, CHORD_S) for seconds in WINDOWS_S]
+            chords = _unit_norm(_averaged(chroma, self._chord_frames))
+            windows = [_averaged(chords, length) for length in self._window_chords]
             return torch.cat([timbre(mels), *map(harmony, windows)], dim=1)
-
-    def _averaged(self, frames, seconds, frame_s=None):
-        """(…, n_windows) means of (…, n_frames) over whole windows; over all where it is shorter.
-
-        frame_s : seconds of a frame, None for those of the spectrogram
-        """
-        n_frames = frames.shape[-1]
-        a_second = 1 / frame_s if frame_s else self._frames_a_second
-        length = n_frames if seconds is None else round(seconds * a_second)
-        length = max(1, min(length, n_frames))
-        whole = n_frames // length * length
-        return frames[..., :whole].unflatten(-1, (-1, length)).mean(dim=-1)
 
 
 def n_descriptors(n_mels):
@@ -92,13 +90,24 @@ def n_descriptors(n_mels):
     return 2 * n_mels + len(WINDOWS_S) * of_window
 
 
+def _averaged(frames, length):
+    """Means over windows of `length` frames, None for all: (…, n_windows) of (…, n_frames).
+
+    What does not fill a last window is left out; where there are fewer frames they are the window.
+    """
+    n_frames = frames.shape[-1]
+    length = min(length or n_frames, n_frames)
+    whole = n_frames // length * length
+    return frames[..., :whole].unflatten(-1, (-1, length)).mean(dim=-1)
+
+
 def timbre(mels):
     """Mean and deviation of each bin over time: (batch, 2 * n_mels)."""
     return torch.cat([mels.mean(dim=-1), mels.std(dim=-1, correction=0)], dim=1)
 
 
 def peaks(mels):
-    """How far each bin stands out of the two on either side: (batch, n_mels, n_frames)."""
+    """How far each bin lies above the mean of two on either side: (batch, n_mels, n_frames) >= 0."""
     padded = functional.pad(mels, (0, 0, 2, 2), mode="replicate")
     n = mels.shape[1]
     around = sum(padded[:, offset : offset + n] for offset in (0, 1, 3, 4)) / 4
@@ -113,13 +122,18 @@ def harmony(chroma):
     autocorrelation; of each two registers the cross-correlation.
     """
     chroma = _unit_norm(chroma)
-    ordered = chroma.sort(dim=2, descending=True).values
-    spectrum = torch.fft.rfft(chroma, dim=2)
-    within = torch.fft.irfft(spectrum.abs().square(), n=PITCH_CLASSES, dim=2)[:, :, list(LAGS)]
     low, high = map(list, zip(*_pairs(chroma.shape[1]), strict=True))
-    across = spectrum[:, low].conj() * spectrum[:, high]
-    across = torch.fft.irfft(across, n=PITCH_CLASSES, dim=2)
-    return torch.cat([part.mean(dim=-1).flatten(1) for part in (ordered, within, across)], dim=1)
+    parts = (
+        chroma.sort(dim=2, descending=True).values,
+        _correlation(chroma, chroma, LAGS),
+        _correlation(chroma[:, low], chroma[:, high], range(PITCH_CLASSES)),
+    )
+    return torch.cat([part.mean(dim=-1).flatten(1) for part in parts], dim=1)
+
+
+def _correlation(one, other, lags):
+    """What sounds `lags` pitch classes above each other: (batch, n, n_lags, n_windows)."""
+    return torch.stack([(one * other.roll(-lag, dims=2)).sum(dim=2) for lag in lags], dim=2)
 
 
 def _unit_norm(chroma):
@@ -134,8 +148,13 @@ def _pitch_classes(n_mels, sample_rate):
     """What each mel bin gives to each pitch class of each register: (n_registers, 12, n_mels)."""
     pitch = 69 + 12 * np.log2(edges_of_filters(n_mels, sample_rate)[1:-1] / 440)
     matrices = np.zeros((len(REGISTERS), PITCH_CLASSES, n_mels), np.float32)
-    for matrix, (low, high) in zip(matrices, REGISTERS, strict=True):
-        steps = np.arange(low * STEPS_A_SEMITONE, high * STEPS_A_SEMITONE) / STEPS_A_SEMITONE
-        shares = np.array([np.interp(steps, pitch, one) for one in np.eye(n_mels)]).T
-        np.add.at(matrix, np.round(steps).astype(int) % PITCH_CLASSES, shares)
+    for matrix, (first, end) in zip(matrices, REGISTERS, strict=True):
+        middle = STEPS_A_SEMITONE // 2
+        steps = np.arange(first * STEPS_A_SEMITONE - middle, end * STEPS_A_SEMITONE - middle)
+        sought = steps / STEPS_A_SEMITONE
+        above = np.clip(np.searchsorted(pitch, sought), 1, n_mels - 1)
+        share = np.clip((sought - pitch[above - 1]) / (pitch[above] - pitch[above - 1]), 0, 1)
+        classes = np.round(sought).astype(int) % PITCH_CLASSES
+        np.add.at(matrix, (classes, above), share)
+        np.add.at(matrix, (classes, above - 1), 1 - share)
     return matrices

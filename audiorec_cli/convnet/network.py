@@ -54,7 +54,7 @@ class Network(nn.Module):
         self.feature_norm = normalization(settings.n_features)
         n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
         self.output = nn.Linear(units[-1], n_outputs)
-        self.described = DescriptorHead(settings, n_outputs) if settings.descriptors else None
+        self.descriptor_head = DescriptorHead(settings, n_outputs) if settings.descriptors else None
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
         # the larger of two has twice the mean square of a rectified unit, which a learning rate
@@ -65,25 +65,25 @@ class Network(nn.Module):
     @property
     def n_heads(self):
         """How many predictions there are of each excerpt, which learn each by itself."""
-        return 1 if self.described is None else 2
+        return 1 if self.descriptor_head is None else 2
 
     def forward(self, mels):
-        """Latent factors of each excerpt, not normalised unless settings.l2_output says so.
+        """Latent factors of each excerpt, of unit norm where the settings say so.
 
         mels : (batch, n_mels, n_frames) log-mel spectrograms, any float dtype, any number of
             frames from settings.min_frames or settings.window_frames
         Returns (batch, n_factors) float32, averaged over the windows where there are such; with
         settings.predict_variance the logarithms of the variances stand beside them,
-        (batch, 2 * n_factors). In training the predictions of further heads follow, (n_heads *
-        batch, …); to predict, heads are averaged.
+        (batch, 2 * n_factors). In training those of a second head follow, (2 * batch, …); to
+        predict, the heads are averaged, the second with WEIGHT_OF_DESCRIPTORS times the weight.
         """
         windows = self._windows(mels)
         flat = windows.flatten(0, 1)
         for _, activations in self._hidden(flat):
             hidden = activations
         heads = [self.output(self.dropout(hidden))]
-        if self.described is not None:
-            heads.append(self.described(flat))
+        if self.descriptor_head is not None:
+            heads.append(self.descriptor_head(flat))
         heads = [self._bounded(head.float()).unflatten(0, windows.shape[:2]) for head in heads]
         if self.training:
             return torch.cat([self._averaged(head) for head in heads])
@@ -177,7 +177,7 @@ class Network(nn.Module):
         """
         settings = self.settings
         mean, raw = outputs.tensor_split([settings.n_factors], dim=-1)
-        if settings.unit_outputs:
+        if settings.l2_output or settings.descriptors:
             mean = functional.normalize(mean, dim=-1)
         if not settings.predict_variance:
             return mean

@@ -13,6 +13,8 @@ CHOICES = {
     "schedule": ("steps", "cosine"),
 }
 
+HIGHEST_RATE = 1_000_000  # Hz
+
 
 @dataclass(frozen=True)
 class NetworkSettings:
@@ -29,9 +31,9 @@ class NetworkSettings:
     spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
-    descriptors : let a second head predict from statistics of timbre and harmony, each by itself;
-        their directions are averaged
-    sample_rate, hop_length : Hz and samples, of the spectrograms, for descriptors alone
+    descriptors : let a second head predict from statistics of timbre and harmony. Each head learns
+        by itself and gives factors of unit norm; to predict they are averaged
+    sample_rate, hop_length : Hz and samples, of the spectrograms, where there are descriptors
     predict_variance : predict a Gaussian for each factor [H]
     """
 
@@ -63,15 +65,12 @@ class NetworkSettings:
         if not self.dense_units:
             raise ValueError("at least one hidden dense layer is needed")
         _check_choices(self, ("activation", "pooling", "normalization", "spread"))
-        if not (self.sample_rate > 0 and self.hop_length > 0):
-            raise ValueError("sample rate and hop length are numbers above 0")
+        for name in ("sample_rate", "hop_length"):
+            value = getattr(self, name)
+            if type(value) is not int or not 0 < value <= HIGHEST_RATE:
+                raise ValueError(f"{name} is a whole number from 1 to {HIGHEST_RATE}")
         if self.window_frames is not None and self.window_frames < self.min_frames:
             raise ValueError(f"a window needs {self.min_frames} frames")
-
-    @property
-    def unit_outputs(self):
-        """Whether factors are predicted at unit norm."""
-        return self.l2_output or self.descriptors
 
     @property
     def conv_layers(self):

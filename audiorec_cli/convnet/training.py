@@ -174,7 +174,9 @@ class Trainer:
                 group["lr"] = learning_rate
             self.network.normalise_by_batch(len(mels) > 1)
             self._optimizer.zero_grad()
-            loss = self.objective(self._outputs(mels), torch.cat([targets] * self.network.n_heads))
+            if self.network.n_heads > 1:
+                targets = torch.cat([targets] * self.network.n_heads)
+            loss = self.objective(self._outputs(mels), targets)
             loss.minimised.backward()
             self._optimizer.step()
             value = loss.figure.item()
