@@ -64,13 +64,11 @@ def train(
     seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
     preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
-    normalization: Normalization = None, dropout: Dropout = None,
-    l2_output: L2Output = False, stretch: Stretch = 0.0,
-    bypass: Bypass = False, descriptors: Descriptors = None,
+    normalization: Normalization = None, dropout: Dropout = None, l2_output: L2Output = False,
+    stretch: Stretch = 0.0, bypass: Bypass = False, descriptors: Descriptors = None,
     predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
     epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
-    lr: LearningRate = None, mixed_precision: MixedPrecision = False,
-    compile: Compile = False,
+    lr: LearningRate = None, mixed_precision: MixedPrecision = False, compile: Compile = False,
 ):  # fmt: skip
     """Train a network to predict latent factors from spectrograms.
 

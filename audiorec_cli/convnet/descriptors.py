@@ -107,7 +107,7 @@ def timbre(mels):
 
 
 def peaks(mels):
-    """How far each bin lies above the mean of two on either side: (batch, n_mels, n_frames) >= 0."""
+    """How far each bin rises above two on either side, on average: (batch, n_mels, n_frames)."""
     padded = functional.pad(mels, (0, 0, 2, 2), mode="replicate")
     n = mels.shape[1]
     around = sum(padded[:, offset : offset + n] for offset in (0, 1, 3, 4)) / 4
