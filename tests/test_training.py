@@ -121,6 +121,30 @@ def test_a_last_batch_of_one_is_normalised_by_what_came_before():
     assert not np.array_equal(weights["feature_norm.running_mean"], np.zeros(3 * 64))
 
 
+@pytest.mark.parametrize(("kept", "epoch"), [("best", 1), ("last", 3)])
+def test_the_weights_of_the_epoch_asked_for_are_kept(kept, epoch):
+    class Worse(Batches):
+        """Validation targets that are farther from what was learned with every epoch."""
+
+        def epoch(self, epoch):
+            for mels, targets in super().epoch(epoch):
+                yield mels, targets + 100 * trainer.epochs_done
+
+    batches = Batches(torch.randn(4, 128, 130), unit(4, 40))
+    settings = replace(PRESETS["modern"].training, epochs=3, kept=kept)
+    network = Network(PRESETS["modern"].network, **STANDARD)
+    worse = Worse(*batches.batch)
+    trainer = Trainer(network, settings, train=batches, validation=worse)
+    states = []
+    for _ in range(3):
+        trainer.run_epoch()
+        states.append(trainer.state())
+    weights, wanted = states[-1]["weights"], states[epoch - 1]["latest_weights"]
+    assert all(np.array_equal(weights[name], wanted[name]) for name in wanted)
+    other = states[3 - epoch]["latest_weights"]
+    assert any(not np.array_equal(weights[name], other[name]) for name in other)
+
+
 def test_the_learning_rate_steps_down():
     settings = TrainingSettings(epochs=10, learning_rate=1.0, steps=(0.5, 0.9))
     rates = [settings.learning_rate_at(update, 3) for update in range(30)]

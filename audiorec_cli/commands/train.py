@@ -74,8 +74,9 @@ def train(
 
     The tracks that the log knows are split into train, validation and test, whole artists at a
     time; where the factors file marks test tracks, these are the test. The weights of the epoch
-    with the lowest validation loss are kept. A stopped training goes on with the same command and
-    --resume. [A] is Dieleman 2014, [B] van den Oord, Dieleman and Schrauwen 2013.
+    with the lowest validation loss are kept, with the modern preset those of the last. A stopped
+    training goes on with the same command and --resume. [A] is Dieleman 2014, [B] van den Oord,
+    Dieleman and Schrauwen 2013.
     """
     from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device
@@ -244,17 +245,19 @@ class _Saver:
         from audiorec_cli.convnet.objectives import loss_of_constant
 
         losses = self.history["validation_loss"]
-        best = losses.index(min(losses))
+        kept = losses.index(min(losses))
+        if self.described["training"]["kept"] == "last":
+            kept = len(losses) - 1
         network = self.described["network"]
         # heads that disagree are averaged to less than unit norm
         normalised = network["l2_output"] and not network["descriptors"]
         of_mean = loss_of_constant(objective, examples, normalised=normalised)
         verdict = (
-            ": no better, so there are too few tracks or epochs" if losses[best] >= of_mean else ""
+            ": no better, so there are too few tracks or epochs" if losses[kept] >= of_mean else ""
         )
         return (
-            f"{self._out}: epoch {best + 1} of {len(losses)} is kept, with a validation loss of "
-            f"{losses[best]:.5f} (the mean of the training factors has {of_mean:.5f}){verdict}"
+            f"{self._out}: epoch {kept + 1} of {len(losses)} is kept, with a validation loss of "
+            f"{losses[kept]:.5f} (the mean of the training factors has {of_mean:.5f}){verdict}"
         )
 
 

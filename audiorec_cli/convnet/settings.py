@@ -11,6 +11,7 @@ CHOICES = {
     "objective": ("mse", "cosine", "wpe"),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("steps", "cosine"),
+    "kept": ("best", "last"),
 }
 
 HIGHEST_RATE = 1_000_000  # Hz
@@ -142,6 +143,8 @@ class TrainingSettings:
     schedule : "steps", by which the learning rate falls to a tenth at each share of the epochs, or
         updates, in `steps`; or "cosine": it rises from nothing over a share `warmup` of all
         updates, and from there falls along half a period of a cosine to nothing at the end [O]
+    kept : the weights of which epoch predict, the "best" by validation loss, which takes many
+        validation tracks to tell, or the "last"
     crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
     validation, test : shares of the matched tracks; from 1 on their number
     stretch : as in Excerpts; objective : "mse", "cosine", "wpe" or "likelihood"
@@ -166,11 +169,12 @@ class TrainingSettings:
     weight_decay: float = 0.0
     schedule: str = "steps"
     warmup: float = 0.0
+    kept: str = "best"
 
     def __post_init__(self):
         # JSON gives lists back
         object.__setattr__(self, "steps", tuple(self.steps))
-        _check_choices(self, ("optimizer", "schedule"))
+        _check_choices(self, ("optimizer", "schedule", "kept"))
 
     def learning_rate_at(self, update, updates_an_epoch):
         """The learning rate of an update.

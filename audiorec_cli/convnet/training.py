@@ -147,7 +147,7 @@ class Trainer:
         return len(self.history["epoch"])
 
     def run_epoch(self, *, on_batch=lambda n, loss: None):
-        """Train and validate once. Keeps the weights if no epoch before had a lower loss.
+        """Train and validate once. Keeps the weights unless an earlier epoch's are to be kept.
 
         on_batch : called with the number of excerpts and the loss of each training batch
         Raises AudiorecError when the loss is not finite.
@@ -157,7 +157,8 @@ class Trainer:
         validation_loss = self._validate()
         if not math.isfinite(validation_loss):
             raise AudiorecError(_diverged(epoch, self.settings.learning_rate))
-        if validation_loss < min(self.history["validation_loss"], default=math.inf):
+        lowest = min(self.history["validation_loss"], default=math.inf)
+        if self.settings.kept == "last" or validation_loss < lowest:
             self.best_weights = self._weights()
         row = (epoch + 1, learning_rate, train_loss, validation_loss, time.monotonic() - began)
         for column, value in zip(Checkpoint.HISTORY, row, strict=True):
