@@ -69,7 +69,7 @@ PresetOption = Annotated[
     PresetName,
     _variation(
         help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
-        "modern: a smaller one over 30 s, averaged with one that is given timbre and harmony."
+        "modern: a smaller one over 30 s, averaged with some that are given timbre and harmony."
     ),
 ]
 Layers = Annotated[

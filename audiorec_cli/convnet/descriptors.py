@@ -18,17 +18,19 @@ from audiorec_cli.mel_scale import edges_of_filters
 REGISTERS = ((40, 60), (55, 84), (72, 100))  # MIDI pitches, from the first to below the last
 CHORD_S = 0.2  # whatever sounds within it is taken together
 WINDOWS_S = (2.0, 7.5, None)  # that pitch classes are added up over, None for the whole
+N_DESCRIPTOR_HEADS = 3
 PITCH_CLASSES = 12
 LAGS = range(1, PITCH_CLASSES // 2 + 1)
 STEPS_A_SEMITONE = 3  # where a semitone's mel magnitude is looked up: below, at and above it
 SILENT = 1e-3  # far below the norm of a chord that can be heard
 
 
-class DescriptorHead(nn.Module):
-    """Predicts factors from Descriptors alone, with one hidden layer.
+class DescriptorHeads(nn.Module):
+    """Perceptrons with one hidden layer that predict factors from Descriptors alone.
 
-    settings : NetworkSettings; the hidden layer has as many units as its last one
-    n_outputs : numbers for each spectrogram
+    They differ in their first weights and in what dropout leaves out.
+    settings : NetworkSettings; a hidden layer has as many units as its last one
+    n_outputs : numbers that each gives for a spectrogram
     """
 
     def __init__(self, settings, n_outputs):
@@ -40,18 +42,21 @@ class DescriptorHead(nn.Module):
         pieces = MAXOUT_PIECES if settings.activation == "maxout" else 1
         normalization = NORMALIZATIONS[settings.normalization]
         self.feature_norm = normalization(n_features)
-        self.dense = nn.Linear(n_features, pieces * n_units)
-        self.dense_norm = normalization(pieces * n_units)
-        self.output = nn.Linear(n_units, n_outputs)
+        heads = range(N_DESCRIPTOR_HEADS)
+        self.dense = nn.ModuleList(nn.Linear(n_features, pieces * n_units) for _ in heads)
+        self.dense_norms = nn.ModuleList(normalization(pieces * n_units) for _ in heads)
+        self.outputs = nn.ModuleList(nn.Linear(n_units, n_outputs) for _ in heads)
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
-        self.dense.weight.data /= math.sqrt(pieces)  # as in Network
+        for layer in self.dense:
+            layer.weight.data /= math.sqrt(pieces)  # as in Network
 
     def forward(self, mels):
-        """(batch, n_outputs) of log-mel spectrograms (batch, n_mels, n_frames)."""
+        """Yield (batch, n_outputs) of each head, of mels (batch, n_mels, n_frames)."""
         features = self.feature_norm(self.descriptors(mels), dim=-1)
-        hidden = self.dense_norm(self.dense(self.dropout(features)), dim=-1)
-        return self.output(self.dropout(self._activate(hidden, dim=-1)))
+        for dense, norm, output in zip(self.dense, self.dense_norms, self.outputs, strict=True):
+            hidden = self._activate(norm(dense(self.dropout(features)), dim=-1), dim=-1)
+            yield output(self.dropout(hidden))
 
 
 class Descriptors(nn.Module):

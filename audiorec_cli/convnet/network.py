@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from audiorec_cli.convnet.descriptors import DescriptorHead
+from audiorec_cli.convnet.descriptors import N_DESCRIPTOR_HEADS, DescriptorHeads
 from audiorec_cli.convnet.layers import (
     ACTIVATIONS,
     MAXOUT_PIECES,
@@ -17,8 +17,6 @@ from audiorec_cli.convnet.layers import (
     global_temporal_pool,
 )
 
-# What the head of descriptors counts where the other counts 1; chosen by docs/experiments.md.
-WEIGHT_OF_DESCRIPTORS = 3
 # A predicted deviation lies between a tenth and ten times that of the factors of unit norm.
 LOG_VARIANCE_RANGE = math.log(100)
 
@@ -54,7 +52,9 @@ class Network(nn.Module):
         self.feature_norm = normalization(settings.n_features)
         n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
         self.output = nn.Linear(units[-1], n_outputs)
-        self.descriptor_head = DescriptorHead(settings, n_outputs) if settings.descriptors else None
+        self.descriptor_heads = (
+            DescriptorHeads(settings, n_outputs) if settings.descriptors else None
+        )
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
         # the larger of two has twice the mean square of a rectified unit, which a learning rate
@@ -65,7 +65,7 @@ class Network(nn.Module):
     @property
     def n_heads(self):
         """How many predictions there are of each excerpt, which learn each by itself."""
-        return 1 if self.descriptor_head is None else 2
+        return 1 if self.descriptor_heads is None else 1 + N_DESCRIPTOR_HEADS
 
     def forward(self, mels):
         """Latent factors of each excerpt, of unit norm where the settings say so.
@@ -74,20 +74,20 @@ class Network(nn.Module):
             frames from settings.min_frames or settings.window_frames
         Returns (batch, n_factors) float32, averaged over the windows where there are such; with
         settings.predict_variance the logarithms of the variances stand beside them,
-        (batch, 2 * n_factors). In training those of a second head follow, (2 * batch, …); to
-        predict, the heads are averaged, the second with WEIGHT_OF_DESCRIPTORS times the weight.
+        (batch, 2 * n_factors). In training those of further heads follow, (n_heads * batch,
+        …); to predict, the heads are averaged.
         """
         windows = self._windows(mels)
         flat = windows.flatten(0, 1)
         for _, activations in self._hidden(flat):
             hidden = activations
         heads = [self.output(self.dropout(hidden))]
-        if self.descriptor_head is not None:
-            heads.append(self.descriptor_head(flat))
+        if self.descriptor_heads is not None:
+            heads.extend(self.descriptor_heads(flat))
         heads = [self._bounded(head.float()).unflatten(0, windows.shape[:2]) for head in heads]
         if self.training:
             return torch.cat([self._averaged(head) for head in heads])
-        return self._averaged(torch.cat([heads[0], *heads[1:] * WEIGHT_OF_DESCRIPTORS], dim=1))
+        return self._averaged(torch.cat(heads, dim=1))
 
     def normalise_by_batch(self, of_batch):
         """Let normalizations take the mean and variance of the batch itself, to train.

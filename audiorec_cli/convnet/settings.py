@@ -32,7 +32,7 @@ class NetworkSettings:
     spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
-    descriptors : let a second head predict from statistics of timbre and harmony. Each head learns
+    descriptors : let further heads predict from statistics of timbre and harmony. Each head learns
         by itself and gives factors of unit norm; to predict they are averaged
     sample_rate, hop_length : Hz and samples, of the spectrograms, where there are descriptors
     predict_variance : predict a Gaussian for each factor [H]
