@@ -355,7 +355,7 @@ def test_windows_with_variances_are_a_mixture():
 @pytest.mark.parametrize("window_frames", [None, 60])
 def test_the_heads_learn_apart_and_predict_together(window_frames):
     mels = torch.rand(2, 128, 130)
-    network = small(descriptors=True, dropout=0.0, window_frames=window_frames)
+    network = small(descriptors="harmony", dropout=0.0, window_frames=window_frames)
     together = network(mels)
     by_head = network.train()(mels).unflatten(0, (4, 2))
     torch.testing.assert_close(together, by_head.mean(dim=0))
@@ -394,7 +394,7 @@ def test_the_presets_on_the_published_spectrograms():
     assert (training.crop_frames, training.objective) == (550, "cosine")
     assert (training.optimizer, training.schedule) == ("adamw", "cosine")
     assert (network.normalization, network.spread) == ("batch", "deviation")
-    assert network.descriptors
+    assert network.descriptors == "harmony"
 
 
 def test_the_presets_on_other_spectrograms():

@@ -24,7 +24,7 @@ VARIATIONS = {
     "l2-output": ("--l2-output",),
     "stretch": ("--stretch", 0.2),
     "bypass": ("--bypass",),
-    "descriptors": ("--descriptors",),
+    "descriptors": ("--descriptors", "harmony"),
     "variance": ("--predict-variance",),
     "cosine": ("--objective", "cosine"),
     "wpe": ("--objective", "wpe"),
@@ -33,16 +33,16 @@ VARIATIONS = {
     "updates": ("--updates", 4),
     "everything": (
         "--layers", 3, "--activation", "maxout", "--pooling", "stochastic", "--l2-output",
-        "--stretch", 0.2, "--bypass", "--descriptors", "--predict-variance", "--mixed-precision",
-        "--updates", 4,
+        "--stretch", 0.2, "--bypass", "--descriptors", "harmony", "--predict-variance",
+        "--mixed-precision", "--updates", 4,
     ),
 }  # fmt: skip
 # what a preset does anyway is left out of it instead
 WITHOUT = {
     ("modern", "normalization"): ("--normalization", "none"),
-    ("modern", "l2-output"): ("--no-descriptors", "--l2-output"),
+    ("modern", "l2-output"): ("--descriptors", "none", "--l2-output"),
     ("modern", "cosine"): ("--objective", "mse"),
-    ("modern", "descriptors"): ("--no-descriptors",),
+    ("modern", "descriptors"): ("--descriptors", "none"),
 }
 
 

@@ -14,7 +14,7 @@ from audiorec_cli.commands.train_options import (
     ActivationOption,
     Bypass,
     Compile,
-    Descriptors,
+    DescriptorsOption,
     Dropout,
     Epochs,
     L2Output,
@@ -65,7 +65,7 @@ def train(
     preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
     normalization: Normalization = None, dropout: Dropout = None, l2_output: L2Output = False,
-    stretch: Stretch = 0.0, bypass: Bypass = False, descriptors: Descriptors = None,
+    stretch: Stretch = 0.0, bypass: Bypass = False, descriptors: DescriptorsOption = None,
     predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
     epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
     lr: LearningRate = None, mixed_precision: MixedPrecision = False, compile: Compile = False,
@@ -250,7 +250,7 @@ class _Saver:
             kept = len(losses) - 1
         network = self.described["network"]
         # heads that disagree are averaged to less than unit norm
-        normalised = network["l2_output"] and not network["descriptors"]
+        normalised = network["l2_output"] and network["descriptors"] == "none"
         of_mean = loss_of_constant(objective, examples, normalised=normalised)
         verdict = (
             ": no better, so there are too few tracks or epochs" if losses[kept] >= of_mean else ""

@@ -19,9 +19,9 @@ class Match(StrEnum):
 
 
 PresetName = enum_of("PresetName", PRESETS)
-Activation, Pooling, NormalizationName, ObjectiveName = (
+Activation, Pooling, NormalizationName, DescriptorsName, ObjectiveName = (
     enum_of(name, CHOICES[name.lower()])
-    for name in ("Activation", "Pooling", "Normalization", "Objective")
+    for name in ("Activation", "Pooling", "Normalization", "Descriptors", "Objective")
 )
 
 
@@ -115,12 +115,11 @@ Bypass = Annotated[
     bool,
     _variation("--bypass", help="Give the dense layers statistics of the earlier convolutions."),
 ]
-Descriptors = Annotated[
-    bool | None,
+DescriptorsOption = Annotated[
+    DescriptorsName | None,
     _variation(
-        "--descriptors/--no-descriptors",
-        help="Predict from statistics of timbre and harmony too, at unit norm, and average.",
-        show_default=_of_presets("network", "descriptors", {True: "yes", False: "no"}.get),
+        help="harmony: predict from statistics of timbre and harmony too, at unit norm; average.",
+        show_default=_of_presets("network", "descriptors"),
     ),
 ]
 PredictVariance = Annotated[

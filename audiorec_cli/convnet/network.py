@@ -53,7 +53,7 @@ class Network(nn.Module):
         n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
         self.output = nn.Linear(units[-1], n_outputs)
         self.descriptor_heads = (
-            DescriptorHeads(settings, n_outputs) if settings.descriptors else None
+            DescriptorHeads(settings, n_outputs) if settings.has_descriptors else None
         )
         self.dropout = nn.Dropout(settings.dropout)
         self._activate = ACTIVATIONS[settings.activation]
@@ -177,7 +177,7 @@ class Network(nn.Module):
         """
         settings = self.settings
         mean, raw = outputs.tensor_split([settings.n_factors], dim=-1)
-        if settings.l2_output or settings.descriptors:
+        if settings.l2_output or settings.has_descriptors:
             mean = functional.normalize(mean, dim=-1)
         if not settings.predict_variance:
             return mean

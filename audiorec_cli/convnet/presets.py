@@ -39,7 +39,7 @@ PRESETS = {
             dense_units=(256,),
             normalization="batch",
             spread="deviation",
-            descriptors=True,
+            descriptors="harmony",
         ),
         TrainingSettings(
             epochs=100,
@@ -76,7 +76,7 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
     training = replace(preset.training, **training)
     wanted = replace(preset.network, **network)
     _require_batches(wanted, training)
-    if wanted.descriptors:
+    if wanted.has_descriptors:
         network = {**network, "sample_rate": grid.sample_rate, "hop_length": grid.hop_length}
     architecture = _with_layers(preset.network, n_layers or len(preset.network.conv_channels))
     if network.get("bypass") and len(architecture.conv_channels) == 1:

@@ -8,6 +8,7 @@ CHOICES = {
     "pooling": ("max", "stochastic"),
     "normalization": ("none", "batch"),
     "spread": ("norm", "deviation"),
+    "descriptors": ("none", "harmony"),
     "objective": ("mse", "cosine", "wpe"),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("steps", "cosine"),
@@ -32,8 +33,8 @@ class NetworkSettings:
     spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
-    descriptors : let further heads predict from statistics of timbre and harmony. Each head learns
-        by itself and gives factors of unit norm; to predict they are averaged
+    descriptors : "none", or "harmony" for further heads that predict from statistics of timbre and
+        harmony. Each head learns by itself and gives factors of unit norm, which are averaged
     sample_rate, hop_length : Hz and samples, of the spectrograms, where there are descriptors
     predict_variance : predict a Gaussian for each factor [H]
     """
@@ -52,7 +53,7 @@ class NetworkSettings:
     spread: str = "norm"
     l2_output: bool = False
     bypass: bool = False
-    descriptors: bool = False
+    descriptors: str = "none"
     sample_rate: int = 22_050
     hop_length: int = 1102
     predict_variance: bool = False
@@ -65,13 +66,18 @@ class NetworkSettings:
             raise ValueError("each convolution needs its pooling, 1 for none")
         if not self.dense_units:
             raise ValueError("at least one hidden dense layer is needed")
-        _check_choices(self, ("activation", "pooling", "normalization", "spread"))
+        _check_choices(self, ("activation", "pooling", "normalization", "spread", "descriptors"))
         for name in ("sample_rate", "hop_length"):
             value = getattr(self, name)
             if type(value) is not int or not 0 < value <= HIGHEST_RATE:
                 raise ValueError(f"{name} is a whole number from 1 to {HIGHEST_RATE}")
         if self.window_frames is not None and self.window_frames < self.min_frames:
             raise ValueError(f"a window needs {self.min_frames} frames")
+
+    @property
+    def has_descriptors(self):
+        """Whether there are heads that predict from descriptors."""
+        return self.descriptors != "none"
 
     @property
     def conv_layers(self):
