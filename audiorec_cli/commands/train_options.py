@@ -118,7 +118,7 @@ Bypass = Annotated[
 DescriptorsOption = Annotated[
     DescriptorsName | None,
     _variation(
-        help="harmony: predict from statistics of timbre and harmony too, at unit norm; average.",
+        help="harmony: average with what statistics of timbre and harmony predict, at unit norm.",
         show_default=_of_presets("network", "descriptors"),
     ),
 ]
