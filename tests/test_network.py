@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from audiorec_cli.convnet.descriptors import n_descriptors
 from audiorec_cli.convnet.layers import (
     BatchNorm,
     global_temporal_pool,
@@ -357,14 +358,25 @@ def test_the_heads_learn_apart_and_predict_together(window_frames):
     mels = torch.rand(2, 128, 130)
     network = small(descriptors="harmony", dropout=0.0, window_frames=window_frames)
     together = network(mels)
-    by_head = network.train()(mels).unflatten(0, (4, 2))
+    by_head = network.train()(mels).unflatten(0, (network.n_heads, 2))
     torch.testing.assert_close(together, by_head.mean(dim=0))
     for one, other in itertools.combinations(by_head, 2):
         assert not torch.allclose(one, other)
     if window_frames is None:
-        torch.testing.assert_close(by_head.norm(dim=-1), torch.ones(4, 2))
+        torch.testing.assert_close(by_head.norm(dim=-1), torch.ones(network.n_heads, 2))
         alone = small(l2_output=True, dropout=0.0)
         torch.testing.assert_close(alone(mels), by_head[0])
+
+
+def test_the_heads_are_as_deep_as_the_network_and_drop_no_descriptor():
+    network = small(descriptors="harmony", dense_units=(8, 6, 4), dropout=0.9)
+    descriptors = torch.rand(2, n_descriptors(128))
+    for head in network.descriptor_heads.heads:
+        alike, *dropped = head.eval().dense_activations(descriptors)
+        assert [units.shape[1] for units in (alike, *dropped)] == [8, 6, 4]
+        first, *others = head.train().dense_activations(descriptors)
+        torch.testing.assert_close(first, alike)
+        assert not any(map(torch.equal, others, dropped))
 
 
 def test_only_the_mean_is_normalised():

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from audiorec_cli.convnet.layers import ACTIVATIONS, MAXOUT_PIECES, NORMALIZATIONS
+from audiorec_cli.convnet.perceptron import Perceptron
 from audiorec_cli.mel_scale import edges_of_filters
 
 # Chosen by docs/experiments.md.
 REGISTERS = ((40, 60), (55, 84), (72, 100))  # MIDI pitches, from the first to below the last
 CHORD_S = 0.2  # whatever sounds within it is taken together
 WINDOWS_S = (2.0, 7.5, None)  # that pitch classes are added up over, None for the whole
-N_DESCRIPTOR_HEADS = 3
+N_DESCRIPTOR_HEADS = 5
 PITCH_CLASSES = 12
 LAGS = range(1, PITCH_CLASSES // 2 + 1)
 STEPS_A_SEMITONE = 3  # where a semitone's mel magnitude is looked up: below, at and above it
@@ -26,11 +26,10 @@ SILENT = 1e-3  # far below the norm of a chord that can be heard
 
 
 class DescriptorHeads(nn.Module):
-    """Perceptrons with one hidden layer that predict factors from Descriptors alone.
+    """Perceptrons that predict factors from Descriptors alone.
 
     They differ in their first weights and in what dropout leaves out.
-    settings : NetworkSettings; a hidden layer has as many units as its last one
-    n_outputs : numbers that each gives for a spectrogram
+    settings : NetworkSettings; n_outputs : numbers that each gives for a spectrogram
     """
 
     def __init__(self, settings, n_outputs):
@@ -38,25 +37,18 @@ class DescriptorHeads(nn.Module):
         self.descriptors = Descriptors(
             settings.n_mels, sample_rate=settings.sample_rate, hop_length=settings.hop_length
         )
-        n_features, n_units = n_descriptors(settings.n_mels), settings.dense_units[-1]
-        pieces = MAXOUT_PIECES if settings.activation == "maxout" else 1
-        normalization = NORMALIZATIONS[settings.normalization]
-        self.feature_norm = normalization(n_features)
-        heads = range(N_DESCRIPTOR_HEADS)
-        self.dense = nn.ModuleList(nn.Linear(n_features, pieces * n_units) for _ in heads)
-        self.dense_norms = nn.ModuleList(normalization(pieces * n_units) for _ in heads)
-        self.outputs = nn.ModuleList(nn.Linear(n_units, n_outputs) for _ in heads)
-        self.dropout = nn.Dropout(settings.dropout)
-        self._activate = ACTIVATIONS[settings.activation]
-        for layer in self.dense:
-            layer.weight.data /= math.sqrt(pieces)  # as in Network
+        n_features = n_descriptors(settings.n_mels)
+        self.heads = nn.ModuleList(
+            Perceptron(settings, n_features, n_outputs, drop_features=False)
+            for _ in range(N_DESCRIPTOR_HEADS)
+        )
 
     def forward(self, mels):
         """Yield (batch, n_outputs) of each head, of mels (batch, n_mels, n_frames)."""
-        features = self.feature_norm(self.descriptors(mels), dim=-1)
-        for dense, norm, output in zip(self.dense, self.dense_norms, self.outputs, strict=True):
-            hidden = self._activate(norm(dense(self.dropout(features)), dim=-1), dim=-1)
-            yield output(self.dropout(hidden))
+        descriptors = self.descriptors(mels)
+        for head in self.heads:
+            *_, last = head.dense_activations(descriptors)
+            yield head.outputs_of(last)
 
 
 class Descriptors(nn.Module):
@@ -82,7 +74,9 @@ class Descriptors(nn.Module):
         with torch.autocast(mels.device.type, enabled=False):
             mels = mels.float()
             # how loud each pitch class is in each register: (batch, n_registers, 12, n_frames)
-            chroma = self.pitch_classes @ peaks(mels)[:, None]
+            chroma = (self.pitch_classes.flatten(0, 1) @ peaks(mels)).unflatten(
+                1, (-1, PITCH_CLASSES)
+            )
             chords = _unit_norm(_averaged(chroma, self._chord_frames))
             windows = [_averaged(chords, length) for length in self._window_chords]
             return torch.cat([timbre(mels), *map(harmony, windows)], dim=1)
@@ -108,7 +102,10 @@ def _averaged(frames, length):
 
 def timbre(mels):
     """Mean and deviation of each bin over time: (batch, 2 * n_mels)."""
-    return torch.cat([mels.mean(dim=-1), mels.std(dim=-1, correction=0)], dim=1)
+    mean = mels.mean(dim=-1, keepdim=True)
+    # five times as fast as mels.std()
+    deviation = torch.linalg.vector_norm(mels - mean, dim=-1) / math.sqrt(mels.shape[-1])
+    return torch.cat([mean.squeeze(-1), deviation], dim=1)
 
 
 def peaks(mels):

@@ -8,59 +8,38 @@ from torch import nn
 from torch.nn import functional
 
 from audiorec_cli.convnet.descriptors import N_DESCRIPTOR_HEADS, DescriptorHeads
-from audiorec_cli.convnet.layers import (
-    ACTIVATIONS,
-    MAXOUT_PIECES,
-    NORMALIZATIONS,
-    POOLINGS,
-    BatchNorm,
-    global_temporal_pool,
-)
+from audiorec_cli.convnet.layers import POOLINGS, BatchNorm, global_temporal_pool
+from audiorec_cli.convnet.perceptron import Perceptron, linear_of, norms_of
 
 # A predicted deviation lies between a tenth and ten times that of the factors of unit norm.
 LOG_VARIANCE_RANGE = math.log(100)
 
 
-class Network(nn.Module):
+class Network(Perceptron):
     """Predicts a track's latent factors from its log-mel spectrogram [A].
 
+    It is a perceptron over what convolutions see, beside which others may stand.
     mel_mean, mel_deviation : (n_mels,) float32, of the training mels: inputs are standardised
     """
 
     def __init__(self, settings, *, mel_mean, mel_deviation):
-        super().__init__()
+        channels = (settings.n_mels, *settings.conv_channels)
+        convs = [
+            linear_of(settings, nn.Conv1d, n_in, n_out, settings.conv_width)
+            for n_in, n_out in pairwise(channels)
+        ]
+        n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
+        super().__init__(settings, settings.n_features, n_outputs)
         self.settings = settings
         self.register_buffer("mel_mean", torch.as_tensor(mel_mean)[:, None], persistent=False)
         self.register_buffer(
             "mel_deviation", torch.as_tensor(mel_deviation)[:, None], persistent=False
         )
-        pieces = MAXOUT_PIECES if settings.activation == "maxout" else 1
-        channels = (settings.n_mels, *settings.conv_channels)
-        self.convs = nn.ModuleList(
-            nn.Conv1d(n_in, pieces * n_out, settings.conv_width)
-            for n_in, n_out in pairwise(channels)
-        )
-        units = (settings.n_features, *settings.dense_units)
-        self.dense = nn.ModuleList(
-            nn.Linear(n_in, pieces * n_out) for n_in, n_out in pairwise(units)
-        )
-        normalization = NORMALIZATIONS[settings.normalization]
-        self.conv_norms, self.dense_norms = (
-            nn.ModuleList(normalization(len(layer.bias)) for layer in layers)
-            for layers in (self.convs, self.dense)
-        )
-        self.feature_norm = normalization(settings.n_features)
-        n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
-        self.output = nn.Linear(units[-1], n_outputs)
+        self.convs = nn.ModuleList(convs)
+        self.conv_norms = norms_of(settings, self.convs)
         self.descriptor_heads = (
             DescriptorHeads(settings, n_outputs) if settings.has_descriptors else None
         )
-        self.dropout = nn.Dropout(settings.dropout)
-        self._activate = ACTIVATIONS[settings.activation]
-        # the larger of two has twice the mean square of a rectified unit, which a learning rate
-        # that suits these does not bear
-        for layer in (*self.convs, *self.dense):
-            layer.weight.data /= math.sqrt(pieces)
 
     @property
     def n_heads(self):
@@ -81,7 +60,7 @@ class Network(nn.Module):
         flat = windows.flatten(0, 1)
         for _, activations in self._hidden(flat):
             hidden = activations
-        heads = [self.output(self.dropout(hidden))]
+        heads = [self.outputs_of(hidden)]
         if self.descriptor_heads is not None:
             heads.extend(self.descriptor_heads(flat))
         heads = [self._bounded(head.float()).unflatten(0, windows.shape[:2]) for head in heads]
@@ -161,13 +140,6 @@ class Network(nn.Module):
             return pooled
         lengths = [math.sqrt(activations.shape[-1]) for activations in convolutions[:-1]]
         return [part / length for part, length in zip(pooled, lengths, strict=True)]
-
-    def dense_activations(self, features):
-        """Yield the activations (…, n_units) of each dense layer, given (…, n_features)."""
-        hidden = self.feature_norm(features, dim=-1)
-        for dense, norm in zip(self.dense, self.dense_norms, strict=True):
-            hidden = self._activate(norm(dense(self.dropout(hidden)), dim=-1), dim=-1)
-            yield hidden
 
     def _bounded(self, outputs):
         """The outputs with factors of unit norm and variances in their range, where there are such.
