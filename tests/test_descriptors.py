@@ -1,11 +1,19 @@
-"""Descriptors tell harmony and timbre, whatever the key, on spectrograms of any length."""
+"""Descriptors tell timbre, harmony, rhythm and repetition, on spectrograms of any length."""
 
 import numpy as np
 import pytest
 import torch
 
 from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
-from audiorec_cli.convnet.descriptors import Descriptors, harmony, n_descriptors
+from audiorec_cli.convnet.descriptors import (
+    N_MOMENTS,
+    N_PERIODS,
+    Descriptors,
+    harmony,
+    n_descriptors,
+    repetition,
+    rhythm,
+)
 
 SETTINGS = SpectrogramSettings()
 MAJOR, CLUSTER = (0, 4, 7), (0, 1, 2)
@@ -27,7 +35,7 @@ def chord(root, intervals, *, settings=SETTINGS, seconds=4):
 
 
 def harmony_of(mels, settings=SETTINGS):
-    return described(mels, settings)[2 * settings.n_mels :]
+    return described(mels, settings)[2 * settings.n_mels : -N_PERIODS - N_MOMENTS]
 
 
 def test_mean_and_deviation_of_each_bin_come_first():
@@ -81,3 +89,31 @@ def test_how_long_a_chord_lasts_shows():
     a_window = len(slow) // 3
     torch.testing.assert_close(slow[-a_window:], quick[-a_window:], atol=0.1, rtol=0)
     assert (slow[:a_window] - quick[:a_window]).abs().max() > 0.2
+
+
+def clicks(period, n_frames=599, strength=3.0):
+    """(1, 128, n_frames) log-mel spectrogram of noise with a louder frame every `period` frames."""
+    mels = torch.rand(1, 128, n_frames, generator=torch.Generator().manual_seed(0))
+    mels[..., ::period] += strength
+    return mels
+
+
+def test_regular_onsets_show_at_any_tempo():
+    slow, quick = rhythm(clicks(20), 2, 60), rhythm(clicks(10), 2, 60)
+    none = rhythm(clicks(1), 2, 60)
+    assert slow.shape == (1, N_PERIODS)
+    # at a period and its multiples the onsets meet again, all but those of the end
+    assert slow.max() > 0.8
+    assert quick.max() > 0.8
+    assert none.max() < 0.4
+    assert (slow[:, :-1] <= slow[:, 1:]).all()
+
+
+def test_what_is_not_repeated_shows():
+    generator = torch.Generator().manual_seed(0)
+    two = torch.randn(1, 12, 2, generator=generator)
+    in_turn = repetition(two.repeat(1, 1, 40))
+    once = repetition(torch.randn(1, 12, 80, generator=generator))
+    assert in_turn.shape == (1, N_MOMENTS)
+    torch.testing.assert_close(in_turn, torch.ones(1, N_MOMENTS), atol=0.01, rtol=0)
+    assert once.max() < 0.6

@@ -356,7 +356,7 @@ def test_windows_with_variances_are_a_mixture():
 @pytest.mark.parametrize("window_frames", [None, 60])
 def test_the_heads_learn_apart_and_predict_together(window_frames):
     mels = torch.rand(2, 128, 130)
-    network = small(descriptors="harmony", dropout=0.0, window_frames=window_frames)
+    network = small(descriptors="all", dropout=0.0, window_frames=window_frames)
     together = network(mels)
     by_head = network.train()(mels).unflatten(0, (network.n_heads, 2))
     torch.testing.assert_close(together, by_head.mean(dim=0))
@@ -369,7 +369,7 @@ def test_the_heads_learn_apart_and_predict_together(window_frames):
 
 
 def test_the_heads_are_as_deep_as_the_network_and_drop_no_descriptor():
-    network = small(descriptors="harmony", dense_units=(8, 6, 4), dropout=0.9)
+    network = small(descriptors="all", dense_units=(8, 6, 4), dropout=0.9)
     descriptors = torch.rand(2, n_descriptors(128))
     for head in network.descriptor_heads.heads:
         alike, *dropped = head.eval().dense_activations(descriptors)
@@ -406,7 +406,7 @@ def test_the_presets_on_the_published_spectrograms():
     assert (training.crop_frames, training.objective) == (550, "cosine")
     assert (training.optimizer, training.schedule) == ("adamw", "cosine")
     assert (network.normalization, network.spread) == ("batch", "deviation")
-    assert network.descriptors == "harmony"
+    assert network.descriptors == "all"
 
 
 def test_the_presets_on_other_spectrograms():

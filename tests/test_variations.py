@@ -24,7 +24,7 @@ VARIATIONS = {
     "l2-output": ("--l2-output",),
     "stretch": ("--stretch", 0.2),
     "bypass": ("--bypass",),
-    "descriptors": ("--descriptors", "harmony"),
+    "descriptors": ("--descriptors", "all"),
     "variance": ("--predict-variance",),
     "cosine": ("--objective", "cosine"),
     "wpe": ("--objective", "wpe"),
@@ -33,7 +33,7 @@ VARIATIONS = {
     "updates": ("--updates", 4),
     "everything": (
         "--layers", 3, "--activation", "maxout", "--pooling", "stochastic", "--l2-output",
-        "--stretch", 0.2, "--bypass", "--descriptors", "harmony", "--predict-variance",
+        "--stretch", 0.2, "--bypass", "--descriptors", "all", "--predict-variance",
         "--mixed-precision", "--updates", 4,
     ),
 }  # fmt: skip

@@ -69,7 +69,7 @@ PresetOption = Annotated[
     PresetName,
     _variation(
         help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
-        "modern: a smaller one over 30 s, averaged with some that are given timbre and harmony."
+        "modern: a smaller one over 30 s, averaged with some that are given descriptors."
     ),
 ]
 Layers = Annotated[
@@ -118,7 +118,7 @@ Bypass = Annotated[
 DescriptorsOption = Annotated[
     DescriptorsName | None,
     _variation(
-        help="harmony: average with what statistics of timbre and harmony predict, at unit norm.",
+        help="all: average with what statistics of timbre, harmony and rhythm predict.",
         show_default=_of_presets("network", "descriptors"),
     ),
 ]

@@ -1,13 +1,15 @@
-"""What a few hundred tracks hardly teach convolutions: statistics of timbre and harmony.
+"""What a few hundred tracks hardly teach convolutions: timbre, harmony, rhythm and repetition.
 
-Those of harmony are of pitch classes and the same in every key, as far as the bounds of the
-registers and the mel bins, wider than a semitone below 430 Hz, let them.
+The statistics of harmony are of pitch classes and the same in every key, as far as the bounds of
+the registers and the mel bins, wider than a semitone below 430 Hz, let them. Those of rhythm are
+much the same at any tempo.
 """
 
 import math
 
 import numpy as np
 import torch
+from scipy.fft import dct
 from torch import nn
 from torch.nn import functional
 
@@ -22,6 +24,12 @@ N_DESCRIPTOR_HEADS = 5
 PITCH_CLASSES = 12
 LAGS = range(1, PITCH_CLASSES // 2 + 1)
 STEPS_A_SEMITONE = 3  # where a semitone's mel magnitude is looked up: below, at and above it
+RHYTHM_BANDS = 8  # that onsets are looked for in
+PERIODS_S = (0.1, 3.0)  # of rhythm
+N_PERIODS = 16  # quantiles of the autocorrelation over the periods
+N_CEPSTRA = 12  # without the first, which is loudness
+ALIKE = 0.8  # the quantile of its likeness to all moments that tells how often a moment is repeated
+N_MOMENTS = 14  # quantiles of that over the moments
 SILENT = 1e-3  # far below the norm of a chord that can be heard
 
 
@@ -52,7 +60,7 @@ class DescriptorHeads(nn.Module):
 
 
 class Descriptors(nn.Module):
-    """Mean and deviation of each mel bin, and which intervals sound together.
+    """Mean and deviation of each mel bin, intervals that sound together, rhythm and repetition.
 
     n_mels, sample_rate [Hz], hop_length [samples] : of the spectrograms
     """
@@ -62,9 +70,12 @@ class Descriptors(nn.Module):
         frame_s = hop_length / sample_rate
         self._chord_frames = max(1, round(CHORD_S / frame_s))
         chord_s = self._chord_frames * frame_s
+        self._periods = [max(1, round(s / frame_s)) for s in PERIODS_S]
         self._window_chords = [s and max(1, round(s / chord_s)) for s in WINDOWS_S]
         matrices = torch.from_numpy(_pitch_classes(n_mels, sample_rate))
         self.register_buffer("pitch_classes", matrices, persistent=False)
+        cosines = dct(np.eye(n_mels, dtype=np.float32), norm="ortho", axis=0)[1 : 1 + N_CEPSTRA]
+        self.register_buffer("cosines", torch.from_numpy(cosines), persistent=False)
 
     def forward(self, mels):
         """Descriptors of log-mel spectrograms (batch, n_mels, n_frames).
@@ -79,14 +90,16 @@ class Descriptors(nn.Module):
             )
             chords = _unit_norm(_averaged(chroma, self._chord_frames))
             windows = [_averaged(chords, length) for length in self._window_chords]
-            return torch.cat([timbre(mels), *map(harmony, windows)], dim=1)
+            cepstra = _averaged(self.cosines @ mels, self._chord_frames)
+            parts = timbre(mels), *map(harmony, windows), rhythm(mels, *self._periods)
+            return torch.cat([*parts, repetition(cepstra)], dim=1)
 
 
 def n_descriptors(n_mels):
     """How many numbers Descriptors gives."""
     n = len(REGISTERS)
     of_window = n * (PITCH_CLASSES + len(LAGS)) + len(_pairs(n)) * PITCH_CLASSES
-    return 2 * n_mels + len(WINDOWS_S) * of_window
+    return 2 * n_mels + len(WINDOWS_S) * of_window + N_PERIODS + N_MOMENTS
 
 
 def _averaged(frames, length):
@@ -133,13 +146,46 @@ def harmony(chroma):
     return torch.cat([part.mean(dim=-1).flatten(1) for part in parts], dim=1)
 
 
+def rhythm(mels, shortest, longest):
+    """How regular the onsets are: the autocorrelation of their strength, in rising order.
+
+    mels : (batch, n_mels, n_frames); shortest, longest : periods [frames]
+    Returns (batch, N_PERIODS), within -1 and 1.
+    """
+    bands = functional.adaptive_avg_pool1d(mels.transpose(1, 2), RHYTHM_BANDS)
+    onsets = functional.relu(bands.diff(dim=1, prepend=bands[:, :1])).mean(dim=2)
+    onsets = onsets - onsets.mean(dim=1, keepdim=True)
+    spectrum = torch.fft.rfft(onsets, n=onsets.shape[1] + longest)
+    correlation = torch.fft.irfft(spectrum.abs().square(), n=onsets.shape[1] + longest)
+    regular = correlation[:, shortest : longest + 1] / (correlation[:, :1] + SILENT)
+    return _quantiles(regular, N_PERIODS)
+
+
+def repetition(cepstra):
+    """How often what sounds at a moment sounds again: of all moments, in rising order.
+
+    cepstra : (batch, n, n_moments), the timbre of each
+    Returns (batch, N_MOMENTS), within -1 and 1.
+    """
+    moments = _unit_norm(cepstra - cepstra.mean(dim=-1, keepdim=True), dim=1)
+    alike = moments.transpose(1, 2) @ moments
+    # many times as fast as quantile()
+    repeated = alike.kthvalue(1 + int(ALIKE * (alike.shape[-1] - 1)), dim=-1).values
+    return _quantiles(repeated, N_MOMENTS)
+
+
+def _quantiles(values, n):
+    """(batch, n) evenly spaced quantiles, from the least to the largest, of (batch, n_values)."""
+    return values.quantile(torch.linspace(0, 1, n, device=values.device), dim=-1).T
+
+
 def _correlation(one, other, lags):
     """What sounds `lags` pitch classes above each other: (batch, n, n_lags, n_windows)."""
     return torch.stack([(one * other.roll(-lag, dims=2)).sum(dim=2) for lag in lags], dim=2)
 
 
-def _unit_norm(chroma):
-    return chroma / (torch.linalg.vector_norm(chroma, dim=2, keepdim=True) + SILENT)
+def _unit_norm(vectors, dim=2):
+    return vectors / (torch.linalg.vector_norm(vectors, dim=dim, keepdim=True) + SILENT)
 
 
 def _pairs(n):

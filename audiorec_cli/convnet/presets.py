@@ -39,7 +39,7 @@ PRESETS = {
             dense_units=(256, 256),
             normalization="batch",
             spread="deviation",
-            descriptors="harmony",
+            descriptors="all",
         ),
         TrainingSettings(
             epochs=80,

@@ -8,7 +8,7 @@ CHOICES = {
     "pooling": ("max", "stochastic"),
     "normalization": ("none", "batch"),
     "spread": ("norm", "deviation"),
-    "descriptors": ("none", "harmony"),
+    "descriptors": ("none", "all"),
     "objective": ("mse", "cosine", "wpe"),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("steps", "cosine"),
@@ -33,8 +33,9 @@ class NetworkSettings:
     spread : what global pooling takes beside mean and maximum, the L2 "norm" [A] or the "deviation"
     l2_output : scale the predicted factors to unit norm
     bypass : give the dense layers the pooled statistics of the earlier convolutions too
-    descriptors : "none", or "harmony" for further heads that predict from statistics of timbre and
-        harmony. Each head learns by itself and gives factors of unit norm, which are averaged
+    descriptors : "none", or "all" for further heads that predict from statistics of timbre,
+        harmony, rhythm and repetition. Each head learns by itself and gives factors of unit norm,
+        which are averaged
     sample_rate, hop_length : Hz and samples, of the spectrograms, where there are descriptors
     predict_variance : predict a Gaussian for each factor [H]
     """
