@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from audiorec_cli import files
 from audiorec_cli.audio.spectrogram import SpectrogramSettings
 from audiorec_cli.cli import main
-from audiorec_cli.convnet import loading, presets
+from audiorec_cli.convnet import descriptors, loading, presets
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.records import (
@@ -194,7 +194,8 @@ def checkerboard():
 
 @pytest.fixture
 def quick_training(monkeypatch):
-    """The presets have few filters, and excerpts are loaded without a process of their own."""
+    """The presets have few filters and heads, and load excerpts without a process of their own."""
+    monkeypatch.setattr(descriptors, "N_DESCRIPTOR_HEADS", 2)
     for name, preset in presets.PRESETS.items():
         few = {
             "conv_channels": (4, 4),

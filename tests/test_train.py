@@ -72,10 +72,11 @@ def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
 
 
 def test_the_best_epoch_is_kept(library, audiorec, quick_training):
-    status, _, err = audiorec("train", *SHORT)
+    options = ("train", *SHORT, "--preset", "spotify2014")
+    status, _, err = audiorec(*options)
     assert status == 0
     assert "replaced" not in err
-    assert "model.h5: the network there will be replaced" in audiorec("train", *SHORT)[2]
+    assert "model.h5: the network there will be replaced" in audiorec(*options)[2]
     checkpoint = files.load_checkpoint("model.h5")
     best = int(np.argmin(checkpoint.history["validation_loss"])) + 1
     assert f"epoch {best} of 3 is kept" in err

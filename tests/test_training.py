@@ -211,6 +211,25 @@ def test_crops_depend_on_seed_epoch_and_index_alone(mels):
     assert len(starts) == 1
 
 
+def test_excerpts_are_read_once_as_far_as_they_are_kept(mels):
+    with mels() as reader:
+        excerpt = reader.read(0)
+    read = []
+
+    class Counted(files.MelsReader):
+        def read(self, row):
+            read.append(row)
+            return super().read(row)
+
+    counted = functools.partial(Counted, *mels.args)
+    kept = Excerpts(counted, [4, 2, 6], cache_bytes=2 * excerpt.nbytes)
+    plain = Excerpts(mels, [4, 2, 6])
+    for epoch in range(3):
+        for index in range(3):
+            assert torch.equal(kept[epoch, index][0], plain[epoch, index][0])
+    assert read == [4, 2, 6, 6, 6]
+
+
 def test_crops_reach_both_ends(mels):
     excerpts = Excerpts(mels, [0], crop_frames=597)
     with mels() as reader:

@@ -62,7 +62,7 @@ def train(
     mels: MelsFile = None, factors: FactorsFile = None, out: OutFile = DEFAULT_NAMES["checkpoint"],
     match: MatchOption = Match.track, validation: Validation = None, test: Test = None,
     seed: Seed = 0, device: DeviceOption = Device.auto, resume: Resume = False,
-    preset: PresetOption = PresetName.spotify2014, layers: Layers = None,
+    preset: PresetOption = PresetName.modern, layers: Layers = None,
     activation: ActivationOption = Activation.relu, pooling: PoolingOption = Pooling.max,
     normalization: Normalization = None, dropout: Dropout = None, l2_output: L2Output = False,
     stretch: Stretch = 0.0, bypass: Bypass = False, descriptors: DescriptorsOption = None,
@@ -73,10 +73,10 @@ def train(
     """Train a network to predict latent factors from spectrograms.
 
     The tracks that the log knows are split into train, validation and test, whole artists at a
-    time; where the factors file marks test tracks, these are the test. The weights of the epoch
-    with the lowest validation loss are kept, with the modern preset those of the last. A stopped
-    training goes on with the same command and --resume. [A] is Dieleman 2014, [B] van den Oord,
-    Dieleman and Schrauwen 2013.
+    time; where the factors file marks test tracks, these are the test. The weights of the last
+    epoch are kept, with other presets than modern those of the epoch with the lowest validation
+    loss. A stopped training goes on with the same command and --resume. [A] is Dieleman 2014, [B]
+    van den Oord, Dieleman and Schrauwen 2013.
     """
     from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device

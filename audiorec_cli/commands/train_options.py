@@ -68,8 +68,8 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoin
 PresetOption = Annotated[
     PresetName,
     _variation(
-        help="spotify2014: [A]'s network over 30 s; nips2013: [B]'s over windows of 3 s, averaged; "
-        "modern: a smaller one over 30 s, averaged with some that are given descriptors."
+        help="modern: a small network over 30 s, averaged with some that are given descriptors, "
+        "for thousands of tracks; spotify2014: [A]'s; nips2013: [B]'s, of windows of 3 s, averaged."
     ),
 ]
 Layers = Annotated[

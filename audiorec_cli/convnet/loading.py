@@ -22,9 +22,21 @@ class Excerpts(Dataset):
     crop_frames : length of the random crop, None for the whole excerpt
     stretch : how much longer or shorter the sound may be made before the crop: a factor between
         1 / (1 + stretch) and 1 + stretch
+    cache_bytes : of excerpts to keep as they were read, for epochs to come; what is beyond that is
+        read again each time
     """
 
-    def __init__(self, open_reader, rows, *, targets=None, crop_frames=None, stretch=0.0, seed=0):
+    def __init__(
+        self,
+        open_reader,
+        rows,
+        *,
+        targets=None,
+        crop_frames=None,
+        stretch=0.0,
+        seed=0,
+        cache_bytes=0,
+    ):
         self.open_reader = open_reader
         self.rows = np.asarray(rows)
         self.targets = targets
@@ -32,6 +44,7 @@ class Excerpts(Dataset):
         self.stretch = stretch
         self.seed = seed
         self._reader = None
+        self._cache, self._room = {}, cache_bytes
 
     def __len__(self):
         return len(self.rows)
@@ -43,14 +56,23 @@ class Excerpts(Dataset):
         on from any epoch exactly as if it had never stopped.
         """
         epoch, index = key
-        if self._reader is None:
-            self._reader = self.open_reader()
-        mel = self._reader.read(int(self.rows[index]))
+        mel = self._read(int(self.rows[index]))
         if self.crop_frames is not None:
             rng = np.random.default_rng((self.seed, epoch, index))
             mel = _random_crop(mel, self.crop_frames, self.stretch, rng)
         target = index if self.targets is None else self.targets[index]
         return torch.from_numpy(np.ascontiguousarray(mel)), torch.as_tensor(target)
+
+    def _read(self, row):
+        if row in self._cache:
+            return self._cache[row]
+        if self._reader is None:
+            self._reader = self.open_reader()
+        mel = self._reader.read(row)
+        if mel.nbytes <= self._room:
+            self._cache[row] = mel
+            self._room -= mel.nbytes
+        return mel
 
 
 def _random_crop(mel, n_frames, stretch, rng):

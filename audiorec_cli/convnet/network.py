@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from audiorec_cli.convnet.descriptors import N_DESCRIPTOR_HEADS, DescriptorHeads
+from audiorec_cli.convnet.descriptors import DescriptorHeads
 from audiorec_cli.convnet.layers import POOLINGS, BatchNorm, global_temporal_pool
 from audiorec_cli.convnet.perceptron import Perceptron, linear_of, norms_of
 
@@ -44,7 +44,7 @@ class Network(Perceptron):
     @property
     def n_heads(self):
         """How many predictions there are of each excerpt, which learn each by itself."""
-        return 1 if self.descriptor_heads is None else 1 + N_DESCRIPTOR_HEADS
+        return 1 if self.descriptor_heads is None else 1 + len(self.descriptor_heads.heads)
 
     def forward(self, mels):
         """Latent factors of each excerpt, of unit norm where the settings say so.

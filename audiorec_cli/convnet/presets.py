@@ -42,8 +42,8 @@ PRESETS = {
             descriptors="all",
         ),
         TrainingSettings(
-            epochs=80,
-            batch_size=64,
+            epochs=50,
+            batch_size=32,
             optimizer="adamw",
             learning_rate=0.001,
             weight_decay=0.1,

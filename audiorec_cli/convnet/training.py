@@ -18,6 +18,7 @@ OPTIMIZER_STATES = {
     "sgd": {"momentum_buffer": ""},
     "adamw": {"exp_avg": ".exp_avg", "exp_avg_sq": ".exp_avg_sq", "step": ".step"},
 }
+CACHE_BYTES = 2**29  # of spectrograms that each loader keeps: some 3500 of [A]'s
 OTHER_NETWORK = (
     "the checkpoint is damaged, or its network is of another version: "
     "train it again with 'audiorec train'"
@@ -115,6 +116,7 @@ def _loaders(open_reader, rows, targets, settings, *, pin_memory):
             crop_frames=crop_frames,
             stretch=settings.stretch,
             seed=settings.seed,
+            cache_bytes=CACHE_BYTES,
         )
         loaders[part] = Loader(
             excerpts,
