@@ -99,8 +99,7 @@ def clicks(period, n_frames=599, strength=3.0):
 
 
 def test_regular_onsets_show_at_any_tempo():
-    slow, quick = rhythm(clicks(20), 2, 60), rhythm(clicks(10), 2, 60)
-    none = rhythm(clicks(1), 2, 60)
+    slow, quick, none = (rhythm(clicks(n), shortest=2, longest=60) for n in (20, 10, 1))
     assert slow.shape == (1, N_PERIODS)
     # at a period and its multiples the onsets meet again, all but those of the end
     assert slow.max() > 0.8

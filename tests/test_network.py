@@ -369,11 +369,11 @@ def test_the_heads_learn_apart_and_predict_together(window_frames):
 
 
 def test_the_heads_are_as_deep_as_the_network_and_drop_no_descriptor():
-    network = small(descriptors="all", dense_units=(8, 6, 4), dropout=0.9)
+    network = small(descriptors="all", dense_units=(32, 31, 30), dropout=0.9)
     descriptors = torch.rand(2, n_descriptors(128))
     for head in network.descriptor_heads.heads:
         alike, *dropped = head.eval().dense_activations(descriptors)
-        assert [units.shape[1] for units in (alike, *dropped)] == [8, 6, 4]
+        assert [units.shape[1] for units in (alike, *dropped)] == [32, 31, 30]
         first, *others = head.train().dense_activations(descriptors)
         torch.testing.assert_close(first, alike)
         assert not any(map(torch.equal, others, dropped))

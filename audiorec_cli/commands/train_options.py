@@ -69,7 +69,7 @@ PresetOption = Annotated[
     PresetName,
     _variation(
         help="modern: a small network over 30 s, averaged with some that are given descriptors, "
-        "for thousands of tracks; spotify2014: [A]'s; nips2013: [B]'s, of windows of 3 s, averaged."
+        "for few tracks; spotify2014: [A]'s network; nips2013: [B]'s over windows of 3 s, averaged."
     ),
 ]
 Layers = Annotated[
@@ -118,7 +118,7 @@ Bypass = Annotated[
 DescriptorsOption = Annotated[
     DescriptorsName | None,
     _variation(
-        help="all: average with what statistics of timbre, harmony and rhythm predict.",
+        help="all: average with predictions from timbre, harmony, rhythm and repetition.",
         show_default=_of_presets("network", "descriptors"),
     ),
 ]

@@ -47,7 +47,7 @@ class DescriptorHeads(nn.Module):
         )
         n_features = n_descriptors(settings.n_mels)
         self.heads = nn.ModuleList(
-            Perceptron(settings, n_features, n_outputs, drop_features=False)
+            Perceptron(settings, n_features=n_features, n_outputs=n_outputs, drop_features=False)
             for _ in range(N_DESCRIPTOR_HEADS)
         )
 
@@ -70,7 +70,8 @@ class Descriptors(nn.Module):
         frame_s = hop_length / sample_rate
         self._chord_frames = max(1, round(CHORD_S / frame_s))
         chord_s = self._chord_frames * frame_s
-        self._periods = [max(1, round(s / frame_s)) for s in PERIODS_S]
+        shortest, longest = (max(1, round(s / frame_s)) for s in PERIODS_S)
+        self._periods = {"shortest": shortest, "longest": longest}
         self._window_chords = [s and max(1, round(s / chord_s)) for s in WINDOWS_S]
         matrices = torch.from_numpy(_pitch_classes(n_mels, sample_rate))
         self.register_buffer("pitch_classes", matrices, persistent=False)
@@ -91,7 +92,7 @@ class Descriptors(nn.Module):
             chords = _unit_norm(_averaged(chroma, self._chord_frames))
             windows = [_averaged(chords, length) for length in self._window_chords]
             cepstra = _averaged(self.cosines @ mels, self._chord_frames)
-            parts = timbre(mels), *map(harmony, windows), rhythm(mels, *self._periods)
+            parts = timbre(mels), *map(harmony, windows), rhythm(mels, **self._periods)
             return torch.cat([*parts, repetition(cepstra)], dim=1)
 
 
@@ -116,7 +117,7 @@ def _averaged(frames, length):
 def timbre(mels):
     """Mean and deviation of each bin over time: (batch, 2 * n_mels)."""
     mean = mels.mean(dim=-1, keepdim=True)
-    # five times as fast as mels.std()
+    # faster than mels.std()
     deviation = torch.linalg.vector_norm(mels - mean, dim=-1) / math.sqrt(mels.shape[-1])
     return torch.cat([mean.squeeze(-1), deviation], dim=1)
 
@@ -146,7 +147,7 @@ def harmony(chroma):
     return torch.cat([part.mean(dim=-1).flatten(1) for part in parts], dim=1)
 
 
-def rhythm(mels, shortest, longest):
+def rhythm(mels, *, shortest, longest):
     """How regular the onsets are: the autocorrelation of their strength, in rising order.
 
     mels : (batch, n_mels, n_frames); shortest, longest : periods [frames]
@@ -169,9 +170,10 @@ def repetition(cepstra):
     """
     moments = _unit_norm(cepstra - cepstra.mean(dim=-1, keepdim=True), dim=1)
     alike = moments.transpose(1, 2) @ moments
-    # many times as fast as quantile()
-    repeated = alike.kthvalue(1 + int(ALIKE * (alike.shape[-1] - 1)), dim=-1).values
-    return _quantiles(repeated, N_MOMENTS)
+    n_moments = alike.shape[-1]
+    # as quantile(), which sorts all of them
+    n_alike = n_moments - int(ALIKE * (n_moments - 1))
+    return _quantiles(alike.topk(n_alike, dim=-1).values[..., -1], N_MOMENTS)
 
 
 def _quantiles(values, n):

@@ -25,11 +25,11 @@ class Network(Perceptron):
     def __init__(self, settings, *, mel_mean, mel_deviation):
         channels = (settings.n_mels, *settings.conv_channels)
         convs = [
-            linear_of(settings, nn.Conv1d, n_in, n_out, settings.conv_width)
+            linear_of(settings, nn.Conv1d, n_in=n_in, n_out=n_out, kernel_size=settings.conv_width)
             for n_in, n_out in pairwise(channels)
         ]
         n_outputs = (2 if settings.predict_variance else 1) * settings.n_factors
-        super().__init__(settings, settings.n_features, n_outputs)
+        super().__init__(settings, n_features=settings.n_features, n_outputs=n_outputs)
         self.settings = settings
         self.register_buffer("mel_mean", torch.as_tensor(mel_mean)[:, None], persistent=False)
         self.register_buffer(

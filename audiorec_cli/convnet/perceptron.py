@@ -16,11 +16,12 @@ class Perceptron(nn.Module):
     drop_features : drop out the features too, not only what the hidden layers give
     """
 
-    def __init__(self, settings, n_features, n_outputs, *, drop_features=True):
+    def __init__(self, settings, *, n_features, n_outputs, drop_features=True):
         super().__init__()
         units = (n_features, *settings.dense_units)
         self.dense = nn.ModuleList(
-            linear_of(settings, nn.Linear, n_in, n_out) for n_in, n_out in pairwise(units)
+            linear_of(settings, nn.Linear, n_in=n_in, n_out=n_out)
+            for n_in, n_out in pairwise(units)
         )
         self.dense_norms = norms_of(settings, self.dense)
         self.feature_norm = NORMALIZATIONS[settings.normalization](n_features)
@@ -43,10 +44,15 @@ class Perceptron(nn.Module):
         return self.output(self.dropout(hidden))
 
 
-def linear_of(settings, layer, n_in, n_out, *shape):
-    """A linear layer for n_out units of the settings' activation; layer : its torch class."""
+def linear_of(settings, layer, *, n_in, n_out, **shape):
+    """A linear layer for units of the settings' activation, as torch begins it.
+
+    layer : its torch class; n_in : numbers it is given; n_out : units, each of several functions
+        where they are maxout, whose weights begin smaller by the root of their number
+    shape : what else the class is told
+    """
     pieces = MAXOUT_PIECES if settings.activation == "maxout" else 1
-    linear = layer(n_in, pieces * n_out, *shape)
+    linear = layer(n_in, pieces * n_out, **shape)
     # the larger of two has twice the mean square of a rectified unit, which a learning rate
     # that suits these does not bear
     linear.weight.data /= math.sqrt(pieces)
@@ -54,6 +60,6 @@ def linear_of(settings, layer, n_in, n_out, *shape):
 
 
 def norms_of(settings, layers):
-    """The normalization of what each of the linear layers gives."""
+    """The settings' normalization of what each of the linear layers gives, as a ModuleList."""
     normalization = NORMALIZATIONS[settings.normalization]
     return nn.ModuleList(normalization(len(layer.bias)) for layer in layers)
