@@ -98,7 +98,7 @@ Dropout = Annotated[
     _variation(
         min=0,
         max=0.99,
-        help="Share of the input of each dense layer that training leaves out.",
+        help="Share of each dense layer's input that training leaves out, descriptors excepted.",
         show_default=_of_presets("network", "dropout"),
     ),
 ]
