@@ -17,7 +17,7 @@ from audiorec_cli.listening.factorization import AlsSettings, fit_factors
 from audiorec_cli.records import LoggedTracks, Plays
 
 N = 48  # tracks
-TRAIN = "--epochs 12 --batch-size 4 --lr 0.001"
+TRAIN = "--preset spotify2014 --epochs 12 --batch-size 4 --lr 0.001"
 FOLDS = ("evaluate", "--folds", 2, "--device", "cpu", "--json")
 
 

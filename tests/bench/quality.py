@@ -81,13 +81,11 @@ def _deals(every, mels, arguments):
 
 def _apart(every, mels):
     """Which of the matched tracks are by artists that are set apart: (n,) bool."""
-    groups, tags = np.array(every.groups), files.load_mels(mels).tracks.artist
-    rows = every.tracks_of(np.arange(len(groups)))
-    artists = np.array([tags[row] or group for row, group in zip(rows, groups, strict=True)])
-    names = np.unique(artists)
-    shuffled = np.random.default_rng(SEED_APART).permutation(names)
-    drawn = np.isin(artists, shuffled[: max(1, int(APART * len(names)))])
-    return np.isin(groups, groups[drawn])  # an artist may be written in several ways
+    names, first = np.unique(every.groups, return_index=True)
+    tags = files.load_mels(mels).tracks.artist
+    by_tag = names[np.argsort([tags[row] for row in every.tracks_of(first)], kind="stable")]
+    shuffled = np.random.default_rng(SEED_APART).permutation(by_tag)
+    return np.isin(every.groups, shuffled[: max(1, int(APART * len(names)))])
 
 
 def _enter(contest, one, wanted, reader, arguments):
