@@ -247,7 +247,7 @@ def test_a_stopped_run_goes_on_and_kept_folds_are_not_trained_again(
     status, first, err = audiorec(*kept)
     assert (status, first) == (0, undisturbed)
     assert "going on after epoch 2" in err
-    (model,) = here.glob("kept/*/fold-1/epochs-12-batch-size-4-lr-0.001.h5")
+    (model,) = here.glob("kept/*/fold-1/preset-spotify2014-epochs-12-batch-size-4-lr-0.001.h5")
     before = model.stat().st_mtime_ns
     status, again, err = audiorec(*kept)
     assert (status, again) == (0, first)
