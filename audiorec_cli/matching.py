@@ -1,12 +1,11 @@
 """Joining an audio library to the items of a listening log."""
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.names import normalised
 
 NAMES_SHOWN = 3
 KEYS = ("track_id", "mbid", "isrc", "artist and title", "artist")
@@ -63,20 +62,6 @@ def _keys(tracks):
     mbids = [mbid.lower() for mbid in tracks.mbid]
     isrcs = [isrc.replace("-", "").upper() for isrc in tracks.isrc]
     return dict(zip(KEYS, (tracks.track_id, mbids, isrcs, named, artists), strict=True))
-
-
-def normalised(name):
-    """A name without what people write differently: case, accents, punctuation, "feat.", "the".
-
-    A name of punctuation alone ("!!!") stays as it is.
-    """
-    folded = unicodedata.normalize("NFKD", name.casefold())
-    plain = "".join(c for c in folded if not unicodedata.combining(c)).replace("&", " and ")
-    plain = re.sub(r"[\(\[]?\b(feat|ft|featuring)\b\.?.*$", "", plain)
-    words = re.sub(r"[^\w]+|_", " ", plain.replace("'", "").replace("’", "")).split()
-    if words[:1] == ["the"] and words[1:] not in ([], ["the"]):
-        words = words[1:]
-    return " ".join(words) or name.strip().casefold()
 
 
 def _nothing_matched(library, log, by_artist):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.matching import match, normalised
+from audiorec_cli.matching import match
+from audiorec_cli.names import normalised
 from audiorec_cli.records import LoggedTracks
 
 

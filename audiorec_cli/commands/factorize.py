@@ -12,6 +12,7 @@ from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.log_settings import LOG_FORMATS, Columns, LogSettings
 from audiorec_cli.listening.settings import CHOICES, SAMPLED, SETTINGS
+from audiorec_cli.names import normalised
 from audiorec_cli.options import DEFAULT_NAMES, Seed, enum_of
 
 SESSION = "session"
@@ -265,13 +266,12 @@ def _either(names):
 
 def _held_out(reading, share, seed):
     """(n_tracks,) bool: the tracks to set aside, whole artists; None where none are asked for."""
-    from audiorec_cli import matching
     from audiorec_cli.convnet.splitting import draw_groups, groups_of
 
     if not share:
         return None
     tracks = reading.plays.tracks
-    artists = [matching.normalised(artist) for artist in tracks.artist]
+    artists = [normalised(artist) for artist in tracks.artist]
     held_out = draw_groups(groups_of(artists, tracks.track_id), share=share, seed=seed)
     console.note(
         f"{held_out.sum()} of {len(tracks)} {reading.items} are held out: the fit does not see "

@@ -4,6 +4,7 @@ import numpy as np
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.names import normalised
 
 
 def examples_of(library, factors, settings, *, by_artist):
@@ -38,14 +39,12 @@ def groups_of_matches(library, logged, matches):
     library : Tracks; logged : LoggedTracks; matches : Matches
     Returns one text a match.
     """
-    from audiorec_cli import matching
     from audiorec_cli.convnet.splitting import groups_of
 
     tracks = library.take(matches.library_rows)
     logged_artists = [logged.artist[row] for row in matches.log_rows]
     artists = [
-        matching.normalised(tag or in_log)
-        for tag, in_log in zip(tracks.artist, logged_artists, strict=True)
+        normalised(tag or in_log) for tag, in_log in zip(tracks.artist, logged_artists, strict=True)
     ]
     groups = groups_of(artists, tracks.track_id)
     if len(set(groups)) == len(groups) > len(set(artists)):
