@@ -55,7 +55,7 @@ class Tracks(_Table):
 
     track_id : unique names, by default the path without its suffix
     path : paths relative to the audio folder
-    title, artist, album, isrc, mbid : tags, "" where unknown
+    title, artist, album, isrc, mbid, genre : tags, "" where unknown, or None for no genre at all
     duration_s : (n,) float64, seconds; size : (n,) int64, bytes; mtime_ns : (n,) int64
     """
 
@@ -69,8 +69,11 @@ class Tracks(_Table):
     mtime_ns: np.ndarray
     isrc: list[str]
     mbid: list[str]
+    genre: list[str] | None = None
 
     def __post_init__(self):
+        if self.genre is None:
+            object.__setattr__(self, "genre", [""] * len(self))
         super().__post_init__()
         good = np.isfinite(self.duration_s) & (self.duration_s >= 0)
         _require(good.all(), "a duration that is no length of time")

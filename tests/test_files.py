@@ -72,7 +72,7 @@ def tables(draw, n):
         "size": draw(arrays(np.int64, n, elements=st.integers(0, 2**62))),
         "mtime_ns": draw(arrays(np.int64, n, elements=st.integers(-(2**62), 2**62))),
     }
-    plain = {c: draw(texts(n)) for c in ("title", "artist", "album", "isrc", "mbid")}
+    plain = {c: draw(texts(n)) for c in ("title", "artist", "album", "isrc", "mbid", "genre")}
     return Tracks(track_id=draw(ids(n)), path=draw(texts(n, name)), **plain, **numbers)
 
 
@@ -202,6 +202,25 @@ def test_a_changed_track_takes_the_place_of_the_old(tmp_path, mels_file):
         assert not (reader.read(0) == 1).all()
 
 
+def test_a_file_from_before_genres_is_read_and_gone_on_with(tmp_path, mels_file):
+    path = mels_file(tmp_path / "m.h5", 3)
+    with h5py.File(path, "r+") as file:
+        del file["tracks/genre"]
+        file.attrs["schema_version"] = 2
+    assert files.load_mels(path).tracks.genre == [""] * 3
+    new = AnalysedTrack(
+        {c: getattr(files.load_mels(path).tracks, c)[0] for c in Tracks.columns()}
+        | {"track_id": "new", "path": "new", "genre": "Polka"},
+        np.array([85.0]),
+        np.array([30.0]),
+        np.ones((1, 128, 599), np.float16),
+    )
+    with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
+        writer.append([new])
+    assert files.load_mels(path).tracks.genre == ["", "", "", "Polka"]
+    assert files.describe(path)["schema_version"] == 3
+
+
 def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path, mels_file):
     path = tmp_path / "m.h5"
     script = f"""
@@ -211,7 +230,7 @@ from audiorec_cli.records import AnalysedTrack
 with files.MelsWriter({str(path)!r}, audio_folder="/a", params={{}}) as writer:
     for i in range(10_000):
         columns = dict(track_id=str(i), path=str(i), title="", artist="", album="",
-                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
+                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="", genre="")
         mel = np.full((1, 128, 599), i % 100, np.float16)
         writer.append([AnalysedTrack(columns, np.zeros(1), np.ones(1), mel)])
         print(i, flush=True)
@@ -289,7 +308,7 @@ def step(function):
 def items(first):
     for i in range(first, first + 40):
         columns = dict(track_id=f"new {i}", path=f"new {i}", title="t" * i, artist="", album="",
-                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="")
+                       duration_s=1.0, size=1, mtime_ns=1, isrc="", mbid="", genre="")
         yield AnalysedTrack(columns, np.zeros(1), np.ones(1), np.full((1, 128, 599), i, np.float16))
 
 with files.MelsWriter(path, audio_folder="/music", params={}) as writer:

@@ -63,32 +63,38 @@ def test_tags_are_read(tmp_path, write_tone, suffix):
     if file.tags is None:
         file.add_tags()
     if suffix in ("mp3", "wav"):
-        from mutagen.id3 import TALB, TIT2, TPE1, TSRC, UFID
+        from mutagen.id3 import TALB, TCON, TIT2, TPE1, TSRC, UFID
 
         for frame in (
-            TIT2(text="Song"), TPE1(text="Artist"), TALB(text="Album"), TSRC(text="US1"),
-            UFID(owner="http://musicbrainz.org", data=b"abc-1"),
+            TIT2(text="Song"), TPE1(text="Artist"), TALB(text="Album"), TCON(text="(17)"),
+            TSRC(text="US1"), UFID(owner="http://musicbrainz.org", data=b"abc-1"),
         ):  # fmt: skip
             file.tags.add(frame)
     else:
         file.update(
-            title="Song", artist="Artist", album="Album", isrc="US1", musicbrainz_trackid="abc-1"
+            title="Song",
+            artist="Artist",
+            album="Album",
+            isrc="US1",
+            musicbrainz_trackid="abc-1",
+            genre="Rock",
         )
     file.save()
     assert read_tags(path) == {
-        "title": "Song", "artist": "Artist", "album": "Album", "isrc": "US1", "mbid": "abc-1"
+        "title": "Song", "artist": "Artist", "album": "Album", "isrc": "US1", "mbid": "abc-1",
+        "genre": "Rock",
     }  # fmt: skip
 
 
 def test_an_untagged_file_is_called_by_its_name(tmp_path, write_tone):
     path = write_tone(tmp_path / "My Song.wav", seconds=1)
     assert read_tags(path) == {
-        "title": "My Song", "artist": "", "album": "", "isrc": "", "mbid": ""
+        "title": "My Song", "artist": "", "album": "", "isrc": "", "mbid": "", "genre": ""
     }  # fmt: skip
 
 
 def test_a_manifest_names_tracks(tmp_path):
-    (tmp_path / "m.csv").write_text("path,track_id,title,genre\na.mp3,T1,,x\nb.mp3,T2,Two,y\n")
+    (tmp_path / "m.csv").write_text("path,track_id,title,label\na.mp3,T1,,x\nb.mp3,T2,Two,y\n")
     assert read_manifest(tmp_path / "m.csv") == {
         "a.mp3": {"track_id": "T1"},
         "b.mp3": {"track_id": "T2", "title": "Two"},

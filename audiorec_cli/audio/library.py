@@ -11,7 +11,7 @@ from mutagen.mp3 import EasyMP3
 
 from audiorec_cli.errors import AudiorecError
 
-TAGS = ("title", "artist", "album", "isrc", "mbid")
+TAGS = ("title", "artist", "album", "isrc", "mbid", "genre")
 
 # A tag's names: easy tags and Vorbis comments, then ID3 frames, MP4 atoms, ASF attributes.
 TAG_NAMES = {
@@ -25,6 +25,7 @@ TAG_NAMES = {
         "----:com.apple.iTunes:MusicBrainz Track Id",
         "MusicBrainz/Track Id",
     ),
+    "genre": ("genre", "TCON", "\xa9gen", "WM/Genre"),
 }
 # Only an order of preference when several files share a name: what is audio, decoding decides.
 AUDIO_SUFFIXES = frozenset(
@@ -79,7 +80,7 @@ def is_named_audio(path):
 
 
 def read_tags(path):
-    """Title, artist, album, ISRC and MusicBrainz recording id of an audio file, "" if unknown.
+    """Title, artist, album, genre, ISRC and MusicBrainz recording id of an audio file, or "".
 
     Returns {tag: text}. The title of an untagged file is its name without the suffix.
     """
@@ -109,7 +110,8 @@ def _tag_text(tags, name):
         value = tags[name]
     except (KeyError, ValueError):
         return ""
-    value = getattr(value, "text", None) or getattr(value, "data", value)
+    for attribute in ("genres", "text", "data"):  # ID3's, genres by their numbers among them
+        value = getattr(value, attribute, None) or value
     if isinstance(value, list):
         value = value[0] if value else ""
     if isinstance(value, bytes):
@@ -118,7 +120,8 @@ def _tag_text(tags, name):
 
 
 def read_manifest(path):
-    """A CSV that names tracks: columns path and any of track_id, title, artist, album, isrc, mbid.
+    """A CSV that names tracks: columns path and any of track_id, title, artist, album, isrc, mbid,
+    genre.
 
     Returns {path: {column: text}} with only the columns that are filled. Raises AudiorecError.
     """

@@ -36,7 +36,8 @@ ManifestFile = Annotated[
     Path | None,
     typer.Option(
         metavar="CSV",
-        help="Names new tracks: a column path, and track_id, title, artist, album, isrc or mbid.",
+        help="Names new tracks: a column path, and track_id, title, artist, album, genre, isrc "
+        "or mbid.",
     ),
 ]
 Excerpts = Annotated[

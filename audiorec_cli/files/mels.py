@@ -18,7 +18,7 @@ from audiorec_cli.files.reading import (
     read_group,
     refusing_damage,
 )
-from audiorec_cli.files.schema import SCHEMA
+from audiorec_cli.files.schema import SCHEMA, SCHEMA_VERSION
 from audiorec_cli.files.writing import (
     encoded,
     stamp,
@@ -109,7 +109,16 @@ class MelsWriter:
         self._file = open_checked(self._path, "mels", self._open)
         with refusing_damage(self._path, "mels"):
             self.mels = _mels_of(self._file)
+        if "tracks/genre" not in self._file:
+            self._add_genre()
         self._track_ids = set(self.mels.tracks.track_id)
+
+    def _add_genre(self):
+        """Bring a file up to date that was made when tracks had no genre."""
+        _create_dataset(self._file, "tracks/genre", (len(self),))
+        self._file["tracks/genre"][:] = encoded("mels", "tracks/genre", self.mels.tracks.genre)
+        self._file.attrs["schema_version"] = SCHEMA_VERSION
+        self._commit()
 
     def _open(self, path):
         self._disk = JournaledFile(path)
@@ -265,13 +274,15 @@ def _create_empty(path, audio_folder, params, n_frames):
 
 def _create_datasets(file, n_frames):
     for name in SCHEMA["mels"]:
-        shape, chunks = (0,), (ROWS_A_CHUNK,)
-        if name == "mels":
-            shape, chunks = (0, N_MELS, n_frames), (1, N_MELS, n_frames)
-        file.create_dataset(
-            name,
-            shape=shape,
-            maxshape=(None, *shape[1:]),
-            chunks=chunks,
-            dtype=stored_dtype("mels", name),
-        )
+        _create_dataset(file, name, (0, N_MELS, n_frames) if name == "mels" else (0,))
+
+
+def _create_dataset(file, name, shape):
+    chunks = (1, *shape[1:]) if name == "mels" else (ROWS_A_CHUNK,)
+    file.create_dataset(
+        name,
+        shape=shape,
+        maxshape=(None, *shape[1:]),
+        chunks=chunks,
+        dtype=stored_dtype("mels", name),
+    )

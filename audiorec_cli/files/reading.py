@@ -16,7 +16,7 @@ import numpy as np
 from audiorec_cli import __version__
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.files.journal import recover
-from audiorec_cli.files.schema import MADE_BY, SCHEMA, SCHEMA_VERSION, TEXT, field_of
+from audiorec_cli.files.schema import MADE_BY, READ_VERSIONS, SCHEMA, TEXT, field_of
 
 STRINGS_AT_A_TIME = 256
 TEXT_BYTES_AT_A_TIME = 1 << 30  # if each of them were all the text that the file has room for
@@ -108,10 +108,10 @@ def _check_kind(file, path, kind):
         held = f"holds {found}" if found in MADE_BY else "is not a file of audiorec"
         raise AudiorecError(f"{path} {held}, not {kind}: {_remedy(kind)}")
     version = file.attrs.get("schema_version")
-    if not isinstance(version, np.integer) or version != SCHEMA_VERSION:
+    if not isinstance(version, np.integer) or version not in READ_VERSIONS:
         raise AudiorecError(
-            f"{path} has schema version {version} and audiorec {__version__} reads version "
-            f"{SCHEMA_VERSION}: upgrade audiorec, or {_remedy(kind)}"
+            f"{path} has schema version {version} and audiorec {__version__} reads versions "
+            f"{READ_VERSIONS[0]} to {READ_VERSIONS[-1]}: upgrade audiorec, or {_remedy(kind)}"
         )
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from audiorec_cli.records import N_MELS, Checkpoint, LoggedTracks
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READ_VERSIONS = (2, 3)  # 2 knew no genre
 TEXT = "utf-8"
 
 # The command that makes each kind.
@@ -36,6 +37,7 @@ _TRACKS = {
     "tracks/mtime_ns": Field("int64", ("n",)),
     "tracks/isrc": Field(TEXT, ("n",)),
     "tracks/mbid": Field(TEXT, ("n",)),
+    "tracks/genre": Field(TEXT, ("n",), optional=True),
 }
 
 # A name that ends in * stands for any name there, a shape of ("*",) for any shape.
