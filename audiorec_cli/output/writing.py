@@ -1,0 +1,51 @@
+"""Files that other programs open: where they may be written, whole or not at all."""
+
+import os
+from pathlib import Path
+
+from audiorec_cli.errors import AudiorecError
+
+
+def one_line(text):
+    """A tag or file name on one line that UTF-8 and XML can hold: the rest becomes blanks."""
+    text = text.encode("utf-8", "replace").decode()
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def require_file(out):
+    """Refuse a place that no file can be written to, before work goes into it."""
+    path = Path(out)
+    if path.is_dir():
+        raise AudiorecError(f"{out} is a folder: name a file to write")
+    if path.exists() and not path.is_file():
+        raise AudiorecError(f"{out} is no regular file: name a file to write")
+    require_folder(path.parent, f"to write {path.name} in")
+
+
+def require_folder(folder, purpose):
+    """Refuse a folder that is not there, or cannot be written to."""
+    if not folder.is_dir():
+        raise AudiorecError(f"{folder}: no such folder {purpose}: make it first")
+    if not os.access(folder, os.W_OK):
+        raise AudiorecError(f"{folder}: no permission to write there: name another")
+
+
+def write_whole(data, out):
+    """Write bytes to the path `out`, whole or not at all.
+
+    Raises AudiorecError where the disk has no room, or the place is not to be written to.
+    """
+    path = Path(out)
+    temporary = path.with_name(f".audiorec-{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AudiorecError(
+            f"{path} cannot be written: {error.strerror}: name another file, or make room"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
