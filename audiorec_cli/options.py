@@ -45,6 +45,15 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes to use.", show_default="all cores"),
 ]
+RelativeTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--relative-to",
+        metavar="DIR",
+        help="Write paths in playlists relative to this folder.",
+        show_default="absolute paths",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 

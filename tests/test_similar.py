@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from audiorec_cli import files
-from audiorec_cli.output.playlists import Entry, m3u8
 from audiorec_cli.records import Tracks
 from audiorec_cli.retrieval.lookup import find_tracks
 from audiorec_cli.retrieval.neighbors import nearest, usage_coordinates
@@ -210,14 +209,6 @@ def test_tags_steer_neither_terminal_nor_playlist(here, audiorec, predictions_fi
         "#EXTINF:200,artist 1 - evil [2J EXTRA gpj",
         "file:///music/new%0Aline.mp3",
     ]
-
-
-def test_a_playlist_says_where_to_start():
-    text = m3u8([Entry("/a/b.mp3", "A", "B", 61.6, start_s=12.34)], title="a\nb")
-    assert text == (
-        "#EXTM3U\n#EXTENC:UTF-8\n#PLAYLIST:a b\n#EXTINF:62,A - B\n"
-        "#EXTVLCOPT:start-time=12.3\n/a/b.mp3\n"
-    )
 
 
 def test_confidence_is_shown_where_the_network_predicts_deviations(

@@ -1,80 +1,174 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
-import os
-from enum import StrEnum
-from typing import Annotated
+import contextlib
+from typing import NamedTuple
 
 import numpy as np
-import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.joining import require_same_factors
+from audiorec_cli.commands.listing import chooser_for, entries_of, telling_duplicates
+from audiorec_cli.commands.predicted import found_or_made, warn_if_outdated
+from audiorec_cli.commands.similar_options import (
+    By,
+    Duplicates,
+    DuplicatesOption,
+    Extend,
+    K,
+    Likeness,
+    MaxPerAlbum,
+    MaxPerArtist,
+    MinScore,
+    NoQuery,
+    Not,
+    PathTo,
+    Pick,
+    PlaylistOut,
+    Queries,
+    Spread,
+)
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import DEFAULT_NAMES, FactorsFile, Json, PredictionsFile, found
+from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
 
-OPPOSITE = 1e-4  # the length of a mean of unit vectors that cancel each other out
+OPPOSITE = 1e-4  # the length of a sum of directions that cancel each other out
 CANDIDATES_SHOWN = 20
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
 
-class Likeness(StrEnum):
-    """What of two tracks is compared."""
-
-    factors = "factors"
-    usage = "usage"
-    listening = "listening"
-
-
-LikenessOption = Annotated[
-    Likeness,
-    typer.Option(
-        "--by",
-        help="factors: predicted factors; usage: who would listen, as they predict; listening: "
-        "the same by factors of the log, which new tracks have none of.",
-    ),
-]
-
-
 def similar(
-    queries: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="QUERY", help='A title, "artist - title", path or track_id, nearly right.'
-        ),
-    ],
-    k: Annotated[int, typer.Option("-k", min=1, help="Tracks to list.")] = 10,
-    out: Annotated[
-        str | None,
-        typer.Option("-o", "--out", help="Playlist to write, .m3u8; - writes it to stdout."),
-    ] = None,
-    pick: Annotated[
-        int | None, typer.Option(min=1, help="Which of the numbered candidates is meant.")
-    ] = None,
-    by: LikenessOption = Likeness.factors,
+    queries: Queries = None,
+    k: K = 10,
+    not_: Not = None,
+    extend: Extend = None,
+    path_to: PathTo = None,
+    out: PlaylistOut = None,
+    relative_to: RelativeTo = None,
+    pick: Pick = None,
+    by: By = Likeness.factors,
+    max_per_artist: MaxPerArtist = None,
+    max_per_album: MaxPerAlbum = None,
+    min_score: MinScore = None,
+    no_query: NoQuery = False,
+    duplicates: DuplicatesOption = Duplicates.keep,
+    spread: Spread = False,
     predictions: PredictionsFile = None,
     factors: FactorsFile = None,
+    mels: MelsFile = None,
     as_json: Json = False,
 ):
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
-    Several queries give what is near to all of them together. Without a predictions file it
-    is made from the checkpoint and the mels file in this folder. Where the network was trained
-    with --predict-variance, confidence is the share of the squared length of a track's factors
-    that the prediction stands for: 1 is sure of it.
+    Without a predictions file it is made from the checkpoint and the mels file in this folder.
+    Where the network was trained with --predict-variance, confidence is the share of the squared
+    length of a track's factors that the prediction stands for: 1 is sure of it.
     """
-    from audiorec_cli import files
+    _check_request(queries, not_, extend, path_to, pick, k, out)
+    path = predictions or found_or_made()
+    predicted = _load(path)
+    asked = _asked(predicted, queries or (), not_ or (), extend, path_to, pick)
+    space = Space(_coordinates(by, path, predicted, factors), predicted.tracks, spread)
+    drop = duplicates is Duplicates.drop
+    with telling_duplicates(predicted, mels) if drop else contextlib.nullcontext() as is_duplicate:
+        chooser = chooser_for(
+            predicted.tracks,
+            max_per_artist=max_per_artist,
+            max_per_album=max_per_album,
+            is_duplicate=is_duplicate,
+        )
+        ranked = _chosen(asked, space, chooser, k, min_score, no_query)
+    _print_or_write(ranked, asked, predicted, out, relative_to, as_json)
+
+
+def _check_request(queries, not_, extend, path_to, pick, k, out):
     from audiorec_cli.output.playlists import require_playlist
 
-    if pick is not None and len(queries) > 1:
+    if not queries and extend is None:
+        raise AudiorecError("nothing to be similar to: name a track, or a playlist with --extend")
+    if pick is not None and (len(queries or ()) != 1 or not_ or path_to):
         raise AudiorecError("--pick goes with a single query: ask for one at a time")
+    if path_to is not None and (not_ or extend or len(queries) != 1):
+        raise AudiorecError("--path-to goes with a single query: ask for one at a time")
+    if path_to is not None and k < 2:
+        raise AudiorecError("a path has two ends: ask for 2 tracks at least with -k")
     if out is not None:
         require_playlist(out)
-    path = predictions or _found_or_made()
+
+
+def _load(path):
+    from audiorec_cli import files
+
     predicted = files.load_predictions(path)
-    _warn_if_outdated(path, predicted)
-    asked = list(dict.fromkeys(_row_of(query, predicted.tracks, pick) for query in queries))
-    coordinates = _coordinates(by, path, predicted, factors)
-    _print_or_write(_ranked(asked, coordinates, predicted.tracks, k), predicted, out, as_json)
+    warn_if_outdated(path, predicted)
+    return predicted
+
+
+class Asked(NamedTuple):
+    """The rows that a request names.
+
+    near : to be near to, in the order given; away : to be away from; goal : where a path ends
+    is_playlist : whether they are those of a playlist to go on with
+    """
+
+    near: list[int]
+    away: list[int]
+    goal: int | None
+    is_playlist: bool
+
+
+def _asked(predicted, queries, not_, extend, path_to, pick):
+    tracks = predicted.tracks
+    listed = [] if extend is None else _rows_of_playlist(extend, predicted)
+    rows = [*listed, *(_row_of(query, tracks, pick) for query in queries)]
+    near = list(dict.fromkeys(rows))
+    away = list(dict.fromkeys(_row_of(query, tracks, None) for query in not_))
+    if both := set(near) & set(away):
+        raise AudiorecError(f"{tracks.name(both.pop())} is asked for and ruled out: do one")
+    goal = None if path_to is None else _row_of(path_to, tracks, None)
+    if goal in near:
+        raise AudiorecError("a path from a track to itself: name another track with --path-to")
+    return Asked(near, away, goal, extend is not None)
+
+
+def _rows_of_playlist(playlist, predicted):
+    """The rows of a playlist's tracks: by their path, or by its end where the library moved."""
+    from audiorec_cli.output.playlist_reading import read_playlist
+    from audiorec_cli.retrieval.lookup import find_paths
+
+    locations = read_playlist(playlist)
+    found = find_paths(locations, predicted.tracks, predicted.audio_folder)
+    rows = [row for row in found if row is not None]
+    if not rows:
+        raise AudiorecError(
+            f"{playlist}: none of its {console.counted(len(locations), 'track')} is in the "
+            "predictions: name a playlist of this library, or predict anew with 'audiorec predict'"
+        )
+    if n_unknown := len(locations) - len(rows):
+        console.note(f"{playlist}: {n_unknown} of {len(locations)} tracks are not in the library")
+    return rows
+
+
+def _row_of(query, tracks, pick):
+    """The row of the track that a query means; where it is not clear the candidates are shown."""
+    from audiorec_cli.retrieval.lookup import find_tracks
+
+    rows = find_tracks(query, tracks)
+    if not rows:
+        raise AudiorecError(
+            f'no track is called anything like "{query}": check the spelling, or make the '
+            "predictions again with 'audiorec predict' if it is new"
+        )
+    if pick is not None and pick > len(rows):
+        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to there')
+    if pick is not None:
+        return rows[pick - 1]
+    if len(rows) == 1:
+        return rows[0]
+    for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
+        console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
+    raise AudiorecError(
+        f'no single track is called "{query}", these {len(rows)} come near: '
+        "give a number with --pick, or more of the name"
+    )
 
 
 def _coordinates(by, path, predicted, factors_path):
@@ -105,100 +199,118 @@ def _listened(tracks, factors):
     return listened
 
 
-def _ranked(asked, coordinates, tracks, k):
-    """The rows asked for and then those nearest to all of them: k pairs of (row, cosine)."""
-    from audiorec_cli.retrieval.neighbors import cosines, nearest
+class Space:
+    """Where tracks lie, and the ranking of them by their nearness to a direction.
 
-    known = np.flatnonzero(coordinates.any(axis=1))
-    if unknown := [tracks.name(row) for row in asked if row not in known]:
-        raise AudiorecError(f"the log has no factors of {unknown[0]}: use --by factors or usage")
-    together = coordinates[asked].mean(axis=0)
-    if np.linalg.norm(together) < OPPOSITE:
-        raise AudiorecError("these tracks lie opposite each other: ask for one at a time")
-    places, scores = nearest(together, coordinates[known], k + len(asked))
-    others = [pair for pair in zip(known[places], scores, strict=True) if pair[0] not in asked]
-    return [*zip(asked, cosines(together, coordinates[asked]), strict=True), *others][:k]
+    coordinates : (n, n_factors) of unit norm, or zero for tracks of which nothing is known, which
+        are never ranked; tracks : Tracks; spread : rank hubs lower
+    """
 
+    def __init__(self, coordinates, tracks, spread):
+        from audiorec_cli.retrieval.hubness import LocalScaling
 
-def _found_or_made():
-    """The predictions file in this folder, made now where there is only what it is made from."""
-    from audiorec_cli import files
+        self.coordinates, self._tracks = coordinates, tracks
+        self._known = np.flatnonzero(coordinates.any(axis=1))
+        self._scaling = LocalScaling(coordinates[self._known]) if spread else None
 
-    made = files.find_all("predictions")
-    if made or not (files.find_all("mels") and files.find_all("checkpoint")):
-        return found("predictions", None)
-    from audiorec_cli.commands.predict import write_predictions
+    def direction(self, asked):
+        """What lies towards the tracks asked for and away from those ruled out, of any length."""
+        for row in (*asked.near, *asked.away):
+            self._require_known(row)
+        together = self.coordinates[asked.near].mean(axis=0)
+        if asked.away:
+            together = together - self.coordinates[asked.away].mean(axis=0)
+        if np.linalg.norm(together) < OPPOSITE:
+            raise AudiorecError(
+                "these tracks lie opposite each other: ask for one at a time"
+                if not asked.away
+                else "what is asked for lies where what is ruled out does: ask for another track"
+            )
+        return together
 
-    console.note("no predictions yet: making them")
-    out = DEFAULT_NAMES["predictions"]
-    write_predictions(mels=found("mels", None), checkpoint=found("checkpoint", None), out=out)
-    return out
+    def steps(self, start, end, k):
+        """k directions in even steps from one track's to another's."""
+        from audiorec_cli.retrieval.choosing import waypoints
 
+        self._require_known(start)
+        self._require_known(end)
+        try:
+            return waypoints(self.coordinates[start], self.coordinates[end], k)
+        except ValueError as error:
+            raise AudiorecError(
+                "the two tracks lie opposite each other, so every way is as short: walk by a "
+                "third, in two paths"
+            ) from error
 
-def _warn_if_outdated(path, predicted):
-    from audiorec_cli import files
+    def ranked(self, direction):
+        """Rows of the known tracks, the nearest to a direction first, and the cosine of each."""
+        from audiorec_cli.retrieval.neighbors import cosines
 
-    checkpoint = str(predicted.params.get("checkpoint"))
-    try:
-        is_older = files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint
-    except (AudiorecError, OSError):
-        return  # it went away, or is no checkpoint any more: nothing to compare with
-    if is_older:
-        console.note(
-            f"{path} was not made from {checkpoint} as it is now: make it again with "
-            "'audiorec predict'"
-        )
+        scores = cosines(direction, self.coordinates[self._known])
+        order = np.argsort(-scores, kind="stable")
+        if self._scaling is not None:
+            order = self._scaling.rank(scores)
+        return self._known[order].tolist(), scores[order].tolist()
 
-
-def _row_of(query, tracks, pick):
-    """The row of the track that a query means; where it is not clear the candidates are shown."""
-    from audiorec_cli.retrieval.lookup import find_tracks
-
-    rows = find_tracks(query, tracks)
-    if not rows:
-        raise AudiorecError(
-            f'no track is called anything like "{query}": check the spelling, or make the '
-            "predictions again with 'audiorec predict' if it is new"
-        )
-    if pick is not None and pick > len(rows):
-        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to there')
-    if pick is not None:
-        return rows[pick - 1]
-    if len(rows) == 1:
-        return rows[0]
-    for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
-        console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
-    raise AudiorecError(
-        f'no single track is called "{query}", these {len(rows)} come near: '
-        "give a number with --pick, or more of the name"
-    )
+    def _require_known(self, row):
+        if not self.coordinates[row].any():
+            name = self._tracks.name(row)
+            raise AudiorecError(f"the log has no factors of {name}: use --by factors or usage")
 
 
-def _print_or_write(ranked, predicted, out, as_json):
+def _chosen(asked, space, chooser, k, min_score, no_query):
+    """The list that is asked for: pairs of (row, score)."""
+    lowest = -np.inf if min_score is None else min_score
+    if asked.goal is not None:
+        return _walked(asked, space, chooser, k, lowest, no_query)
+    rows, scores = space.ranked(space.direction(asked))
+    score_of = dict(zip(rows, scores, strict=True))
+    listed = [] if no_query else asked.near
+    if not asked.is_playlist:
+        listed = listed[:k]
+    for row in (*asked.near, *asked.away):
+        chooser.take(row, counts=row in listed)
+    candidates = (row for row in rows if score_of[row] >= lowest)
+    n = k if asked.is_playlist else k - len(listed)
+    return [(row, score_of[row]) for row in (*listed, *chooser.fill(candidates, n))]
+
+
+def _walked(asked, space, chooser, k, lowest, no_query):
+    """A path: at each step the nearest track that is left, from the first track to the goal."""
+    start, goal = asked.near[0], asked.goal
+    for row in (start, goal):
+        chooser.take(row, counts=not no_query)
+    between = []
+    for direction in space.steps(start, goal, k)[1:-1]:
+        rows, scores = space.ranked(direction)
+        score_of = dict(zip(rows, scores, strict=True))
+        chosen = chooser.fill((row for row in rows if score_of[row] >= lowest), 1)
+        between += [(row, score_of[row]) for row in chosen]
+    return between if no_query else [(start, 1.0), *between, (goal, 1.0)]
+
+
+def _print_or_write(ranked, asked, predicted, out, relative_to, as_json):
+    from audiorec_cli.output.playlists import write_playlist
+
+    if not ranked:
+        raise AudiorecError("no track is left to list: ask for less with fewer options")
     if out is not None:
-        _write_playlist(ranked, predicted, out)
+        entries = entries_of([row for row, _ in ranked], predicted)
+        with console.writing_results():
+            title = _title(asked, predicted.tracks)
+            write_playlist(entries, out, title=title, relative_to=relative_to)
     if out == "-":
         return
     if out is not None:
-        console.note(f"{out}: {len(ranked)} tracks")
+        console.note(f"{out}: {console.counted(len(ranked), 'track')}")
     _print_table(ranked, predicted, as_json)
 
 
-def _write_playlist(ranked, predicted, out):
-    from audiorec_cli.output.playlists import Entry, m3u8, write_playlist
-
-    tracks = predicted.tracks
-    entries = [
-        Entry(
-            os.path.join(predicted.audio_folder, tracks.path[row]),
-            tracks.artist[row],
-            tracks.title[row],
-            float(tracks.duration_s[row]),
-        )
-        for row, _ in ranked
-    ]
-    with console.writing_results():
-        write_playlist(m3u8(entries, title=f"similar to {tracks.name(ranked[0][0])}"), out)
+def _title(asked, tracks):
+    if asked.goal is not None:
+        return f"from {tracks.name(asked.near[0])} to {tracks.name(asked.goal)}"
+    named = " + ".join(tracks.name(row) for row in asked.near[:2])
+    return f"similar to {named}" + (" …" if len(asked.near) > 2 else "")
 
 
 def _print_table(ranked, predicted, as_json):

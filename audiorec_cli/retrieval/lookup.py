@@ -1,9 +1,11 @@
 """Finding the track that a person means."""
 
-import re
+import os
 import unicodedata
 
 from rapidfuzz import fuzz, process, utils
+
+from audiorec_cli.names import plain
 
 CLEAR_SCORE = 88.0  # of 100: nearly right
 CLEAR_MARGIN = 6.0  # by which the best must lead the second
@@ -26,19 +28,39 @@ def find_tracks(query, tracks):
     return rows or _rows_nearly_named(query, tracks)
 
 
+def find_paths(locations, tracks, audio_folder):
+    """The row of each absolute path, None where it is none of the tracks'.
+
+    Where the library lies elsewhere now, a path that ends in a track's relative one is meant.
+    """
+    row_of = {_composed(path): row for row, path in enumerate(tracks.path)}
+    rows = []
+    for location in locations:
+        relative = _composed(os.path.relpath(location, audio_folder)).replace(os.sep, "/")
+        parts = _composed(location).replace("\\", "/").split("/")
+        endings = ("/".join(parts[first:]) for first in range(len(parts)))
+        rows.append(next((row_of[end] for end in (relative, *endings) if end in row_of), None))
+    return rows
+
+
+def _composed(path):
+    """Systems differ in whether an accent is a letter's own or stands behind it."""
+    return unicodedata.normalize("NFC", path)
+
+
 def _rows_named(query, tracks):
     """Rows whose path ends in the query, or that are called that, or whose name has it in it."""
-    wanted, asked_path = _plain(query), "/" + query.replace("\\", "/").lstrip("./")
+    wanted, asked_path = plain(query), "/" + query.replace("\\", "/").lstrip("./")
 
     def is_path(row):
         path = "/" + tracks.path[row]
         return path.endswith(asked_path) or asked_path.endswith(path)
 
     def is_name(row):
-        return wanted in (_plain(tracks.name(row)), _plain(tracks.title[row]))
+        return wanted in (plain(tracks.name(row)), plain(tracks.title[row]))
 
     def is_in_name(row):
-        return f" {wanted} " in f" {_plain(tracks.name(row))} "
+        return f" {wanted} " in f" {plain(tracks.name(row))} "
 
     for matches in (is_path, is_name, is_in_name):
         rows = [row for row in range(len(tracks)) if matches(row)]
@@ -66,10 +88,3 @@ def _rows_nearly_named(query, tracks):
         if scores[rows[0]] - runner_up >= CLEAR_MARGIN:
             return rows[:1]
     return rows
-
-
-def _plain(name):
-    """Lower case, without accents, punctuation or repeated spaces."""
-    folded = unicodedata.normalize("NFKD", name.casefold())
-    letters = "".join(c for c in folded if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[^\w]+", " ", letters).split()) or name.strip().casefold()

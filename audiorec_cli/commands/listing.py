@@ -1,0 +1,114 @@
+"""Lists of tracks: the rules for what comes into them, and what a playlist says of each."""
+
+import contextlib
+import functools
+import os
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from audiorec_cli import console
+from audiorec_cli.names import is_nearly_same_title, normalised
+
+SAME_SOUND = 0.98  # cosine of predicted factors: those of one recording's files are nearer
+
+
+def entries_of(rows, predicted):
+    """The playlist entries of rows of Predictions."""
+    return [entry_of(row, predicted.tracks, predicted.audio_folder) for row in rows]
+
+
+def entry_of(row, tracks, audio_folder, start_s=None):
+    """The playlist entry of a row of Tracks; start_s : second of the track to begin at."""
+    from audiorec_cli.output.playlists import Entry
+
+    return Entry(
+        os.path.join(audio_folder, tracks.path[row]),
+        tracks.artist[row],
+        tracks.title[row],
+        float(tracks.duration_s[row]),
+        start_s=start_s,
+        album=tracks.album[row],
+    )
+
+
+def chooser_for(tracks, *, max_per_artist, max_per_album, is_duplicate):
+    """A Chooser of rows of Tracks; None for what has no limit."""
+    from audiorec_cli.retrieval.choosing import Chooser
+
+    def artist(row):
+        return normalised(tracks.artist[row]) or None
+
+    def album(row):
+        name = normalised(tracks.album[row])
+        # "Greatest Hits" is an album of many; the tracks of one lie in a folder
+        return (name, PurePosixPath(tracks.path[row]).parent) if name else None
+
+    limits = ((artist, max_per_artist), (album, max_per_album))
+    return Chooser([(key, n) for key, n in limits if n is not None], is_duplicate)
+
+
+@contextlib.contextmanager
+def telling_duplicates(predicted, mels):
+    """A function that tells whether two rows of Predictions are files of one recording.
+
+    By artist and title or, with the mels file that is named or that they were made from, by sound.
+    """
+    from audiorec_cli import files
+
+    path = mels or _mels_of(predicted)
+    if path is None:
+        console.note("no mels file here: duplicates are told by artist and title alone")
+        yield functools.partial(_go_by_one_name, predicted.tracks)
+        return
+    library = files.load_mels(path)
+    with files.MelsReader(path) as reader:
+        sound_the_same = _comparing_sound(predicted, library, reader)
+        yield (
+            lambda one, other: (
+                _go_by_one_name(predicted.tracks, one, other) or sound_the_same(one, other)
+            )
+        )
+
+
+def _mels_of(predicted):
+    """The mels file that Predictions were made from, else the only one in this folder, or None."""
+    from audiorec_cli import files
+
+    path = Path(str(predicted.params.get("mels")))
+    if path.is_file() and files.kind_of(path) == "mels":
+        return path
+    here = files.find_all("mels")
+    return here[0] if len(here) == 1 else None
+
+
+def _go_by_one_name(tracks, one, other):
+    artist = normalised(tracks.artist[one])
+    if not artist or artist != normalised(tracks.artist[other]):
+        return False
+    return is_nearly_same_title(tracks.title[one], tracks.title[other])
+
+
+def _comparing_sound(predicted, library, reader):
+    """A function that tells whether two rows of Predictions sound as one recording would."""
+    from audiorec_cli.retrieval.recordings import ALIKE, MAX_SHIFT_S, likeness
+
+    first = np.searchsorted(library.excerpt_track, np.arange(len(library.tracks)))
+    middle = first + (library.n_excerpts - 1) // 2
+    max_shift = round(MAX_SHIFT_S * library.params["sample_rate"] / library.params["hop_length"])
+
+    @functools.lru_cache(maxsize=256)
+    def mel_of(row):
+        place = library.tracks.row_of_track_id.get(predicted.tracks.track_id[row])
+        return None if place is None else reader.read(int(middle[place]))
+
+    def sound_the_same(one, other):
+        factors = predicted.predicted_factors
+        if factors[one] @ factors[other] < SAME_SOUND:
+            return False
+        mels = mel_of(one), mel_of(other)
+        return all(mel is not None for mel in mels) and (
+            likeness(*mels, max_shift=max_shift) >= ALIKE
+        )
+
+    return sound_the_same

@@ -1,0 +1,36 @@
+"""The predictions that several commands begin with: found, or made where there are none yet."""
+
+from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import DEFAULT_NAMES, found
+
+
+def found_or_made():
+    """The predictions file in this folder, made now where there is only what it is made from."""
+    from audiorec_cli import files
+
+    made = files.find_all("predictions")
+    if made or not (files.find_all("mels") and files.find_all("checkpoint")):
+        return found("predictions", None)
+    from audiorec_cli.commands.predict import write_predictions
+
+    console.note("no predictions yet: making them")
+    out = DEFAULT_NAMES["predictions"]
+    write_predictions(mels=found("mels", None), checkpoint=found("checkpoint", None), out=out)
+    return out
+
+
+def warn_if_outdated(path, predicted):
+    """Say so where the checkpoint is no longer the one that the predictions were made from."""
+    from audiorec_cli import files
+
+    checkpoint = str(predicted.params.get("checkpoint"))
+    try:
+        is_older = files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint
+    except (AudiorecError, OSError):
+        return  # it went away, or is no checkpoint any more: nothing to compare with
+    if is_older:
+        console.note(
+            f"{path} was not made from {checkpoint} as it is now: make it again with "
+            "'audiorec predict'"
+        )
