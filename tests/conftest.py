@@ -126,10 +126,10 @@ def predictions_file(tracks):
 def mels_file(tracks):
     """Writes a mels file of n tracks of noise, an excerpt each, or of the mels given."""
 
-    def write(path, n=6, mels=None):
+    def write(path, n=6, mels=None, tracks=tracks):
         rng = np.random.default_rng(0)
         mels = rng.random((n, 128, 599)) * 5 if mels is None else mels
-        table = tracks(len(mels))
+        table = tracks if isinstance(tracks, Tracks) else tracks(len(mels))
         with files.MelsWriter(
             path, audio_folder="/music", params=asdict(SpectrogramSettings())
         ) as writer:

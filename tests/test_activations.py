@@ -10,9 +10,15 @@ import torch
 
 from audiorec_cli import files
 from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
-from audiorec_cli.convnet.activations import layer_responses, second_of_frame, top_excerpts
+from audiorec_cli.convnet.activations import (
+    OUTPUT,
+    layer_responses,
+    second_of_frame,
+    top_excerpts,
+)
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
+from audiorec_cli.retrieval.sharing import Sharing
 
 SETTINGS = SpectrogramSettings()
 PLANTED_BIN = 60
@@ -50,9 +56,17 @@ def planted(tmp_path, mels_file):
     return mels_file(tmp_path / "m.h5", mels=mels)
 
 
-def rank(network, path, rows=range(10), **options):
+def rank(network, path, *, layer, by, batch_size=4):
     reader = functools.partial(files.MelsReader, path)
-    return top_excerpts(network, reader, rows, k=3, batch_size=4, **options)
+    lists = [(layer, by)]
+    return top_excerpts(network, reader, range(10), lists=lists, k=3, batch_size=batch_size)[
+        layer, by
+    ]
+
+
+def respond(network, mels, layer):
+    ((_, values, frames),) = layer_responses(network, mels, [(layer, "max")])
+    return values, frames
 
 
 def test_by_maximum_the_short_tones_lead(network, planted):
@@ -119,7 +133,7 @@ def test_a_dense_unit_fires_most_at_the_frame_that_would_move_it_most_alone(netw
     settings = replace(network.settings, spread=spread, normalization="batch")
     other = Network(settings, mel_mean=torch.zeros(128), mel_deviation=torch.ones(128)).eval()
     mels = 3 * torch.rand(2, 128, 120)
-    values, frames = layer_responses(other, mels, layer="dense1", by="max")
+    values, frames = respond(other, mels, "dense1")
     *_, last = (a for name, a in other.activations(mels) if name == "conv2")
     pooled = other.pool(last, settings.conv_pools[-1])
     units = []
@@ -138,7 +152,7 @@ def test_the_second_of_a_click_in_sound(network):
     samples[start : start + 200] = np.sin(np.arange(200))
     mel = torch.from_numpy(log_mel_spectrogram(samples, SETTINGS))[None]
     network.convs[0].weight.data[2] = 1
-    _, frames = layer_responses(network, mel, layer="conv1", by="max")
+    _, frames = respond(network, mel, "conv1")
     grid = {n: getattr(SETTINGS, n) for n in ("hop_length", "n_fft", "sample_rate")}
     assert second_of_frame(network.settings, "conv1", frames[0, 2].item(), **grid) == pytest.approx(
         at, abs=0.15
@@ -146,8 +160,7 @@ def test_the_second_of_a_click_in_sound(network):
 
 
 def test_batches_do_not_matter(network, planted):
-    reader = functools.partial(files.MelsReader, planted)
-    whole = top_excerpts(network, reader, range(10), layer="conv1", by="max", k=3, batch_size=10)
+    whole = rank(network, planted, layer="conv1", by="max", batch_size=10)
     for ours, theirs in zip(whole, rank(network, planted, layer="conv1", by="max"), strict=True):
         np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-5)
 
@@ -159,41 +172,124 @@ def trained(here, network, planted, checkpoint_file):
     return here
 
 
-def test_the_command_lists_test_tracks_and_writes_playlists(trained, audiorec):
-    status, out, err = audiorec(
-        "top-activations", "--layer", "conv1", "--filter", 2, "-k", 2, "-o", "lists", "--json"
-    )
+def top(audiorec, *arguments):
+    status, out, err = audiorec("top-activations", "--layer", "conv1", *arguments, "--json")
     assert status == 0, err
-    rows = json.loads(out)
+    return json.loads(out), err
+
+
+def test_the_command_lists_test_tracks_and_writes_playlists(trained, audiorec):
+    rows, err = top(audiorec, "--filter", 2, "-k", 2, "-o", "lists")
     assert [(row["track_id"], row["rank"]) for row in rows] == [("folder/8", 1), ("folder/5", 2)]
     assert rows[0]["second"] == pytest.approx(85 + SECONDS_AT[8] + 0.25, abs=0.5)
-    playlist = (trained / "lists/conv1-filter-2.m3u8").read_text().splitlines()
+    assert "lists: 1 playlist and index.tsv" in err
+    playlist = (trained / "lists/conv1-filter-2-max.m3u8").read_text().splitlines()
     assert playlist[0] == "#EXTM3U"
     assert "#EXTINF:200,artist 0 - title 8" in playlist
     assert "/music/folder/8.flac" in playlist
+    assert f"#EXTVLCOPT:start-time={rows[0]['second']:.1f}" in playlist
+
+
+def test_a_planted_tone_is_found_by_maximum_and_a_long_one_by_mean(trained, audiorec):
+    rows, _ = top(audiorec, "--filter", 2, "-k", 3, "--by", "both")
+    by_max = [row["track_id"] for row in rows if row["by"] == "max"]
+    by_mean = [row["track_id"] for row in rows if row["by"] == "mean"]
+    assert by_max == ["folder/8", "folder/5", f"folder/{LONG}"]
+    assert by_mean[0] == f"folder/{LONG}"
+    seconds = {row["track_id"]: row["second"] for row in rows}
+    for track, second in SECONDS_AT.items():
+        assert seconds[f"folder/{track}"] == pytest.approx(85 + second + 0.25, abs=0.5)
 
 
 def test_tracks_that_were_trained_on_are_not_listed(trained, audiorec):
-    _, out, _ = audiorec("top-activations", "--layer", "conv1", "--filter", 0, "-k", 20)
-    listed = {line.split("\t")[6] for line in out.splitlines()[1:]}
-    assert listed == {f"folder/{i}" for i in range(2, 10)}
+    rows, _ = top(audiorec, "--filter", 0, "-k", 20)
+    assert {row["track_id"] for row in rows} == {f"folder/{i}" for i in range(2, 10)}
 
 
 def test_without_a_filter_the_most_selective_are_shown(trained, audiorec):
-    status, out, err = audiorec("top-activations", "--layer", "conv1")
-    assert status == 0
-    assert out.splitlines()[1].startswith("2\t1\t")
+    rows, err = top(audiorec)
+    assert rows[0]["filter"] == 2
     assert "conv1 has 4 filters" in err
+
+
+def test_many_filters_of_all_layers_at_once_and_the_outputs(trained, audiorec):
+    status, _, err = audiorec(
+        "top-activations", "--layer", "all", "--filter", "0-1", "--by", "both", "-k", 2,
+        "-o", "lists", "--format", "xspf", "--relative-to", "/music",
+    )  # fmt: skip
+    assert status == 0, err
+    index = (trained / "lists/index.tsv").read_text().splitlines()
+    header, *rows = [line.split("\t") for line in index]
+    assert header[:4] == ["playlist", "layer", "by", "filter"]
+    # over time, a dense unit and an output have one activation only
+    assert [tuple(row[1:4]) for row in rows] == [
+        *(("conv1", "max", str(i)) for i in (0, 1)), *(("conv1", "mean", str(i)) for i in (0, 1)),
+        *(("conv2", "max", str(i)) for i in (0, 1)), *(("conv2", "mean", str(i)) for i in (0, 1)),
+        *(("dense1", "max", str(i)) for i in (0, 1)), *(("dense2", "max", str(i)) for i in (0, 1)),
+        *(("output", "max", str(i)) for i in (0, 1)),
+    ]  # fmt: skip
+    assert {row[0] for row in rows} | {"index.tsv"} == {p.name for p in trained.glob("lists/*")}
+    assert "<location>folder/" in (trained / "lists/output-filter-0-max.xspf").read_text()
+
+
+def test_the_output_is_what_is_predicted_and_when(network, planted):
+    top = rank(network, planted, layer=OUTPUT, by="max")
+    assert top.excerpts[0, :2].tolist() == [8, 5]
+    with files.MelsReader(planted) as reader:
+        mels = torch.from_numpy(np.stack([reader.read(8), reader.read(5)]))
+    with torch.no_grad():
+        np.testing.assert_allclose(top.values[0, :2], network(mels)[:, 0], rtol=1e-4)
+    grid = {n: getattr(SETTINGS, n) for n in ("hop_length", "n_fft", "sample_rate")}
+    second = second_of_frame(network.settings, OUTPUT, int(top.frames[0, 0]), **grid)
+    assert second == pytest.approx(SECONDS_AT[8] + 0.25, abs=0.5)
+
+
+def test_what_a_list_shares_is_told_against_chance(trained, audiorec, tracks, mels_file):
+    library = files.load_mels("m.h5")
+    genre = ["Polka" if i in (LONG, *SECONDS_AT) else f"genre {i}" for i in range(10)]
+    with files.MelsReader("m.h5") as reader:
+        mels = np.stack([reader.read(row) for row in range(10)])
+    (trained / "m.h5").unlink()
+    mels_file("m.h5", mels=mels, tracks=replace(library.tracks, genre=genre))
+    _, err = top(audiorec, "--filter", 2, "-k", 3)
+    assert "conv1 filter 2 by max: genre Polka 3 of 3 (by chance 38%" in err
+
+
+def test_what_stands_out_is_unlikely_by_chance():
+    rng = np.random.default_rng(0)
+    genres = ["Polka"] * 50 + ["Ska"] * 450
+    sharing = Sharing({"genre": genres, "artist": [f"a{i}" for i in range(500)]})
+    polka, *others = sharing.of(range(10))
+    assert (polka.value, polka.n_listed, polka.expected, polka.stands_out) == (
+        "Polka",
+        10,
+        0.1,
+        True,
+    )
+    assert not others  # of artists no two are the same
+    drawn = [sharing.of(rng.choice(500, 10, replace=False)) for _ in range(400)]
+    n_standing_out = sum(shared.stands_out for lists in drawn for shared in lists)
+    assert n_standing_out <= 0.05 * 400
+    assert Sharing({"genre": [""] * 5}).of([0, 1]) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--layer", "conv9"), "no layer 'conv9': this network has conv1, conv2, dense1, dense2"),
+        (
+            ("--layer", "conv9"),
+            "no layer 'conv9': this network has conv1, conv2, dense1, dense2, output",
+        ),
         (("--layer", "conv1", "--filter", 4), "no filter 4: conv1 has 0 to 3"),
+        (("--layer", "conv1", "--filter", "2-9"), "no filter 9: conv1 has 0 to 3"),
     ],
 )
 def test_what_is_not_there_is_one_line(trained, audiorec, arguments, message):
     status, out, err = audiorec("top-activations", *arguments)
     assert (status, out) == (1, "")
     assert err.splitlines()[-1] == f"error: {message}"
+
+
+@pytest.mark.parametrize("text", ["-1", "3-1", "some", "1,2"])
+def test_filters_that_are_no_numbers_are_wrong_usage(trained, audiorec, text):
+    assert audiorec("top-activations", "--filter", text)[0] == 2

@@ -8,6 +8,7 @@ import torch
 
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
 
+OUTPUT = "output"  # the last layer, of the factors
 FAINT = 0.1  # of the layer's strongest activation: what never exceeds it is as good as silent
 
 
@@ -27,49 +28,69 @@ class TopExcerpts(NamedTuple):
 
 
 @torch.inference_mode()
-def top_excerpts(network, open_reader, rows, *, layer, by, k, batch_size, on_batch=lambda n: None):
-    """Rank the excerpts `rows` of a mels file for every filter of a layer, in one pass.
+def top_excerpts(network, open_reader, rows, *, lists, k, batch_size, on_batch=lambda n: None):
+    """Rank the excerpts `rows` of a mels file for every filter of several layers, in one pass.
 
-    layer : one of network.settings.layers
-    by : "max" or "mean", over time; a dense layer has one activation for the whole excerpt, or one
-        for each window where the network has such
-    Memory does not grow with the number of excerpts. Returns TopExcerpts.
+    lists : (layer, by) pairs: one of network.settings.layers or OUTPUT, and "max" or "mean", over
+        time; a dense layer has one activation for the whole excerpt, or one for each window where
+        the network has such, and OUTPUT always one
+    Memory does not grow with the number of excerpts. Returns {(layer, by): TopExcerpts}.
     """
-    device = network.output.weight.device
-    best, moments = None, 0.0
+    best, moments = {}, dict.fromkeys(lists, 0.0)
     loader = Loader(Excerpts(open_reader, rows), batch_size=batch_size)
     with closing_loaders(loader):
         for mels, indices in loader.epoch(0):
-            values, frames = layer_responses(network, mels.to(device), layer=layer, by=by)
-            new = (values.T, indices.to(device).expand(values.shape[1], -1), frames.T)
-            best = _keep_highest(best, new, k)
-            moments = moments + torch.stack(
-                [values.double().sum(0), values.double().square().sum(0)]
-            )
+            indices = indices.to(device := network.output.weight.device)
+            for key, values, frames in layer_responses(network, mels.to(device), lists):
+                new = (values.T, indices.expand(values.shape[1], -1), frames.T)
+                best[key] = _keep_highest(best.get(key), new, k)
+                wide = values.double()
+                moments[key] = moments[key] + torch.stack([wide.sum(0), wide.square().sum(0)])
             on_batch(len(indices))
+    return {key: _top_of(best[key], moments[key], len(rows)) for key in lists}
+
+
+def _top_of(best, moments, n):
     values, excerpts, frames = (part.cpu().numpy() for part in best)
-    return TopExcerpts(excerpts, values, frames, _selectivity(values, moments.cpu(), len(rows)))
+    return TopExcerpts(excerpts, values, frames, _selectivity(values, moments.cpu(), n))
 
 
-def layer_responses(network, mels, *, layer, by):
-    """How strongly each filter of a layer answers to each excerpt, and at which frame most.
+def layer_responses(network, mels, lists):
+    """How strongly each filter of some layers answers to each excerpt, and at which frame most.
 
-    mels : (batch, n_mels, n_frames); layer, by : as in top_excerpts
-    Returns values (batch, n_filters) float32 and frames (batch, n_filters) int64. For a dense
-    layer of a network with windows the frames are those windows; of one with global pooling the
-    frame is the one of the last convolution that, were the whole excerpt to sound like it, would
-    activate the unit most.
+    mels : (batch, n_mels, n_frames); lists : as in top_excerpts
+    Yields for each of them its (layer, by), values (batch, n_filters) float32 and frames
+    (batch, n_filters) int64. For a dense layer, or the outputs, of a network with windows the
+    frames are those windows; of one with global pooling the frame is the one of the last
+    convolution that, were the whole excerpt to sound like it, would activate the unit most. The
+    outputs are the predicted factors; where further heads have a part in them, the frame is that
+    of the convolutions' own head.
     """
-    responses = {}
-    for name, activations in network.activations(mels):
-        responses[name] = activations
-        if name == layer:
-            break
-    if activations.ndim == 3:
-        values = activations.amax(-1) if by == "max" else activations.mean(-1)
-        return values, activations.argmax(-1)
-    convolutions = [responses[name] for name in network.settings.conv_layers]
-    return activations, _dense_peaks(network, convolutions, layer)
+    activations = dict(network.activations(mels))
+    for layer in dict.fromkeys(layer for layer, _ in lists):
+        values, frames = _responses(network, mels, activations, layer)
+        for by in (by for other, by in lists if other == layer):
+            if values.ndim == 2:
+                yield (layer, by), values, frames
+            else:
+                over_time = values.amax(-1) if by == "max" else values.mean(-1)
+                yield (layer, by), over_time, frames
+
+
+def _responses(network, mels, activations, layer):
+    """Values (batch, n_filters), or (batch, n_filters, n_frames), and the frame of the highest."""
+    if layer != OUTPUT and activations[layer].ndim == 3:
+        return activations[layer], activations[layer].argmax(-1)
+    convolutions = [activations[name] for name in network.settings.conv_layers]
+    if layer != OUTPUT:
+        return activations[layer], _dense_peaks(network, convolutions, layer)
+    n_factors = network.settings.n_factors
+    outputs = network(mels)[:, :n_factors]
+    last = activations[network.settings.layers[-1]]
+    if last.ndim == 3:
+        by_window = network.outputs_of(last.transpose(1, 2))[..., :n_factors]
+        return outputs, by_window.argmax(dim=1)
+    return outputs, _dense_peaks(network, convolutions, layer)[:, :n_factors]
 
 
 def _dense_peaks(network, convolutions, layer):
@@ -81,11 +102,12 @@ def _dense_peaks(network, convolutions, layer):
     alone = [moments, moments, moments * spread]
     # what goes by the last convolution stays that of the excerpt
     bypassed = [part[:, None].expand(-1, n_frames, -1) for part in network.bypassed(convolutions)]
-    depth = network.settings.layers.index(layer) - len(convolutions)
-    for index, units in enumerate(network.dense_activations(torch.cat([*alone, *bypassed], dim=2))):
-        if index == depth:
+    names = network.settings.layers[len(convolutions) :]
+    dense = network.dense_activations(torch.cat([*alone, *bypassed], dim=2))
+    for name, units in zip(names, dense, strict=True):
+        if name == layer:
             return units.argmax(dim=1)
-    raise ValueError(f"{layer} is no dense layer")
+    return network.outputs_of(units).argmax(dim=1)
 
 
 def _keep_highest(best, new, k):
@@ -107,7 +129,8 @@ def _selectivity(top_values, moments, n):
 def second_of_frame(settings, layer, frame, *, hop_length, n_fft, sample_rate):
     """Seconds from the start of the excerpt to the middle of what a frame of a layer sees.
 
-    settings : NetworkSettings; frame : of the layer's activations, int or array
+    settings : NetworkSettings; layer : as in top_excerpts; frame : of its activations, int or array
     """
+    layer = settings.layers[-1] if layer == OUTPUT else layer
     centre = settings.centre_of_frame(layer, frame)
     return (centre * hop_length + n_fft / 2) / sample_rate

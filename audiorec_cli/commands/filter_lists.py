@@ -1,0 +1,119 @@
+"""The tracks that make filters fire most, and what they share."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from audiorec_cli import console
+
+TAGS = ("genre", "artist", "folder")
+
+
+class Row(NamedTuple):
+    """One line of a filter's list.
+
+    second : of the track, in which the filter fires; track : row of the library; excerpt : row of
+    the mels file
+    """
+
+    rank: int
+    activation: float
+    second: float
+    track: int
+    excerpt: int
+
+
+class FilterList(NamedTuple):
+    """The tracks that make a filter fire most: a list of Rows, the highest activation first."""
+
+    layer: str
+    by: str
+    filter: int
+    rows: list[Row]
+
+    @property
+    def name(self):
+        """What its playlist is called."""
+        return f"{self.layer}-filter-{self.filter}-{self.by}"
+
+
+class Ranking:
+    """The excerpts of a mels file ranked for every filter of some layers, by one pass over them.
+
+    network : Network; path, library : of the mels file; excerpts : rows to look at
+    lists : (layer, by) pairs, as in convnet.activations; k : tracks a filter
+    """
+
+    def __init__(self, network, path, library, excerpts, lists, *, k, batch_size):
+        self._settings, self._library, self._excerpts, self._k = (
+            network.settings, library, excerpts, k,
+        )  # fmt: skip
+        self._top = self._rank(network, path, lists, batch_size)
+
+    def _rank(self, network, path, lists, batch_size):
+        from audiorec_cli import files
+        from audiorec_cli.convnet.activations import top_excerpts
+
+        n_excerpts = len(self._excerpts)
+        with console.progress("filters", total=n_excerpts, unit="excerpts") as advance:
+            return top_excerpts(
+                network,
+                functools.partial(files.MelsReader, path),
+                self._excerpts,
+                lists=lists,
+                # a track is listed once, so its other excerpts must not crowd others out
+                k=self._k * int(self._library.n_excerpts.max()),
+                batch_size=batch_size,
+                on_batch=advance,
+            )
+
+    def selectivity(self, layer, by):
+        """(n_filters,) how sharply each filter picks out its tracks, as in TopExcerpts."""
+        return self._top[layer, by].selectivity
+
+    def list_of(self, layer, by, number):
+        """The FilterList of one filter, a track once."""
+        top, rows, listed = self._top[layer, by], [], set()
+        columns = (top.excerpts, top.values, top.frames)
+        for index, value, frame in zip(*(column[number] for column in columns), strict=True):
+            excerpt = int(self._excerpts[index])
+            track = int(self._library.excerpt_track[excerpt])
+            if track not in listed and len(rows) < self._k:
+                listed.add(track)
+                second = self._second(layer, excerpt, int(frame))
+                rows.append(Row(len(rows) + 1, float(value), second, track, excerpt))
+        return FilterList(layer, by, number, rows)
+
+    def _second(self, layer, excerpt, frame):
+        """Where in the track the frame lies: seconds from the beginning of the track."""
+        from audiorec_cli.convnet.activations import second_of_frame
+
+        params = self._library.params
+        grid = {name: params[name] for name in ("hop_length", "n_fft", "sample_rate")}
+        within = second_of_frame(self._settings, layer, frame, **grid)
+        return float(self._library.start_s[excerpt] + within)
+
+
+class SharedTags:
+    """Tells what lists of some tracks share.
+
+    tracks : Tracks; rows : (n,) of those that lists are drawn from
+    """
+
+    def __init__(self, tracks, rows):
+        from audiorec_cli.retrieval.groups import group_names
+        from audiorec_cli.retrieval.sharing import Sharing
+
+        names = {kind: group_names(tracks, kind) for kind in TAGS}
+        tags = {kind: [names[kind][row] for row in rows] for kind in TAGS}
+        n_pairs = len(set(zip(tags["artist"], tags["folder"], strict=True)))
+        if n_pairs == len(set(tags["artist"])) == len(set(tags["folder"])):
+            del tags["folder"]  # a folder an artist tells nothing more
+        self._sharing = Sharing(tags)
+        self._place_of = {row: place for place, row in enumerate(np.asarray(rows).tolist())}
+
+    def of(self, filter_list):
+        """What the tracks of a FilterList share, in words; "" for nothing."""
+        places = [self._place_of[row.track] for row in filter_list.rows]
+        return "; ".join(map(str, self._sharing.of(places)))
