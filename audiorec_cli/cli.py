@@ -13,7 +13,9 @@ from audiorec_cli.commands.concat import concat
 from audiorec_cli.commands.demo import demo
 from audiorec_cli.commands.evaluate import evaluate
 from audiorec_cli.commands.factorize import factorize
+from audiorec_cli.commands.filters import filters
 from audiorec_cli.commands.info import info
+from audiorec_cli.commands.map import map_tracks
 from audiorec_cli.commands.mels import mels
 from audiorec_cli.commands.predict import predict
 from audiorec_cli.commands.similar import similar
@@ -28,9 +30,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    mels, factorize, concat, train, predict, evaluate, similar, top_activations, info, demo,
+    mels, factorize, concat, train, predict, evaluate, similar, top_activations, filters,
+    map_tracks, info, demo,
 ):  # fmt: skip
-    app.command(name=command.__name__.replace("_", "-"))(command)
+    module = command.__module__.rpartition(".")[2]  # map.py has no function that is called map
+    app.command(name=module.replace("_", "-"))(command)
 
 
 def _print_version(wanted: bool):

@@ -23,6 +23,8 @@ ARGUMENTS = {
     "evaluate": ("--no-baselines",),
     "similar": ("title 1",),
     "top-activations": ("--device", "cpu"),
+    "filters": ("--device", "cpu"),
+    "map": (),
     "info": ("mels.h5",),
     "demo": ("demo",),
 }
@@ -36,11 +38,14 @@ READS = {
     "evaluate": ("mels.h5", "factors.h5", "model.h5", "predictions.h5"),
     "similar": ("predictions.h5",),
     "top-activations": ("mels.h5", "model.h5"),
+    "filters": ("model.h5",),
+    "map": ("predictions.h5",),
     "info": ("mels.h5",),
     "demo": (),
 }
 WRITES = {"mels": "out.h5", "factorize": "factors.h5", "concat": "both.h5", "train": "model.h5",
           "predict": "predictions.h5"}  # fmt: skip
+OUTPUTS = {**WRITES, "filters": "filters.png", "map": "map.png"}
 OPTION = {"mels.h5": "--mels", "factors.h5": "--factors", "model.h5": "--checkpoint",
           "predictions.h5": "--predictions"}  # fmt: skip
 COMMANDS = typer.main.get_command(app).commands
@@ -113,7 +118,7 @@ def test_it_works_and_writes_what_it_says(folder, audiorec, command):
     before = set(tree(here))
     status, _, err = audiorec(command, *ARGUMENTS[command])
     assert status == 0, err
-    written = {WRITES[command]} if command in WRITES else set()
+    written = {OUTPUTS[command]} if command in OUTPUTS else set()
     assert set(tree(here)) - before == written
     assert "WARNING" not in err.upper()
 
@@ -173,21 +178,21 @@ def test_an_output_that_is_something_else_is_left_alone(folder, audiorec, comman
     assert (here / WRITES[command]).read_text() == "my diary"
 
 
-@pytest.mark.parametrize("command", [c for c in WRITES if c != "mels"])
+@pytest.mark.parametrize("command", [c for c in OUTPUTS if c != "mels"])
 def test_an_output_folder_that_is_not_there_is_one_line(folder, audiorec, command):
     folder(command)
-    out = ("no/such/f.h5",) if command == "factorize" else ("--out", "no/such/f.h5")
+    out = f"no/such/{OUTPUTS[command]}"
     arguments = ARGUMENTS[command]
     if command == "factorize":
-        arguments = (arguments[0], *out, *arguments[1:])
+        arguments = (arguments[0], out, *arguments[1:])
     else:
-        arguments = (*arguments, *out)
+        arguments = (*arguments, "--out", out)
     status, printed, err = audiorec(command, *arguments)
     assert_one_line(status, printed, err)
     assert "no/such: no such folder" in err
 
 
-@pytest.mark.parametrize("command", [c for c in WRITES if c != "mels"])
+@pytest.mark.parametrize("command", [c for c in OUTPUTS if c != "mels"])
 def test_ctrl_c_leaves_nothing_half_written(folder, audiorec, command, monkeypatch):
     here = folder(command)
     before = contents(here)

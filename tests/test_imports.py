@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "cli": {"commands", "console", *BASE},
     "__main__": {"cli", "errors"},
 }
-HEAVY = ("torch", "librosa", "implicit", "sklearn", "matplotlib", "polars", "scipy", "av", "numba")
+HEAVY = ("torch", "librosa", "implicit", "sklearn", "matplotlib", "polars", "scipy", "av", "numba",
+         "bokeh", "openTSNE")  # fmt: skip
 
 
 def part_of(path):
