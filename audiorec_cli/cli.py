@@ -17,6 +17,7 @@ from audiorec_cli.commands.filters import filters
 from audiorec_cli.commands.info import info
 from audiorec_cli.commands.map import map_tracks
 from audiorec_cli.commands.mels import mels
+from audiorec_cli.commands.page import page
 from audiorec_cli.commands.predict import predict
 from audiorec_cli.commands.similar import similar
 from audiorec_cli.commands.top_activations import top_activations
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 for command in (
     mels, factorize, concat, train, predict, evaluate, similar, top_activations, filters,
-    map_tracks, info, demo,
+    map_tracks, page, info, demo,
 ):  # fmt: skip
     module = command.__module__.rpartition(".")[2]  # map.py has no function that is called map
     app.command(name=module.replace("_", "-"))(command)

@@ -88,7 +88,7 @@ def unit_rows(shape, seed=0):
     return factors / np.linalg.norm(factors, axis=1, keepdims=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tracks():
     """Makes Tracks named "title 0", "title 1" … by two artists in turn."""
 
@@ -109,7 +109,7 @@ def tracks():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def predictions_file(tracks):
     """Writes a predictions file of 12 tracks with random factors, or those given."""
 
@@ -122,11 +122,11 @@ def predictions_file(tracks):
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mels_file(tracks):
     """Writes a mels file of n tracks of noise, an excerpt each, or of the mels given."""
 
-    def write(path, n=6, mels=None, tracks=tracks):
+    def write(path, n=6, mels=None, tracks=tracks, start_s=85.0):
         rng = np.random.default_rng(0)
         mels = rng.random((n, 128, 599)) * 5 if mels is None else mels
         table = tracks if isinstance(tracks, Tracks) else tracks(len(mels))
@@ -137,7 +137,7 @@ def mels_file(tracks):
                 [
                     AnalysedTrack(
                         {c: getattr(table, c)[row] for c in Tracks.columns()},
-                        np.array([85.0]),
+                        np.array([start_s]),
                         np.array([30.0]),
                         mel[None].astype(np.float16),
                     )
@@ -193,7 +193,17 @@ def checkerboard():
 
 
 @pytest.fixture
-def quick_training(monkeypatch):
+def loading_in_process(monkeypatch):
+    """Excerpts are loaded without a process of their own."""
+
+    def in_process(excerpts, *, batch_size, sampler, generator, **_):
+        return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)
+
+    monkeypatch.setattr(loading, "DataLoader", in_process)
+
+
+@pytest.fixture
+def quick_training(monkeypatch, loading_in_process):
     """The presets have few filters and heads, and load excerpts without a process of their own."""
     monkeypatch.setattr(descriptors, "N_DESCRIPTOR_HEADS", 2)
     for name, preset in presets.PRESETS.items():
@@ -205,13 +215,8 @@ def quick_training(monkeypatch):
         small = replace(preset, network=replace(preset.network, **few))
         monkeypatch.setitem(presets.PRESETS, name, small)
 
-    def in_process(excerpts, *, batch_size, sampler, generator, **_):
-        return DataLoader(excerpts, batch_size=batch_size, sampler=sampler, generator=generator)
 
-    monkeypatch.setattr(loading, "DataLoader", in_process)
-
-
-@pytest.fixture
+@pytest.fixture(scope="session")
 def checkpoint_file(tracks):
     """Writes the checkpoint of a small network that never trained."""
 

@@ -20,6 +20,8 @@ from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.retrieval.sharing import Sharing
 
+pytestmark = pytest.mark.usefixtures("loading_in_process")
+
 SETTINGS = SpectrogramSettings()
 PLANTED_BIN = 60
 SECONDS_AT = {5: 4.0, 8: 21.0}  # track: when its tone sounds
@@ -252,7 +254,7 @@ def test_what_a_list_shares_is_told_against_chance(trained, audiorec, tracks, me
     (trained / "m.h5").unlink()
     mels_file("m.h5", mels=mels, tracks=replace(library.tracks, genre=genre))
     _, err = top(audiorec, "--filter", 2, "-k", 3)
-    assert "conv1 filter 2 by max: genre Polka 3 of 3 (by chance 38%" in err
+    assert "conv1 filter 2 by max: genre Polka 3 of 3 (38% by chance" in err
 
 
 def test_what_stands_out_is_unlikely_by_chance():

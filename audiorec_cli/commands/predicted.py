@@ -5,6 +5,16 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import DEFAULT_NAMES, found
 
 
+def load_predicted(path):
+    """The path of a predictions file and its Predictions; found, or made, for None."""
+    from audiorec_cli import files
+
+    path = path or found_or_made()
+    predicted = files.load_predictions(path)
+    warn_if_outdated(path, predicted)
+    return path, predicted
+
+
 def found_or_made():
     """The predictions file in this folder, made now where there is only what it is made from."""
     from audiorec_cli import files

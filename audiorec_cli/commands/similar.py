@@ -8,7 +8,7 @@ import numpy as np
 from audiorec_cli import console
 from audiorec_cli.commands.joining import require_same_factors
 from audiorec_cli.commands.listing import chooser_for, entries_of, telling_duplicates
-from audiorec_cli.commands.predicted import found_or_made, warn_if_outdated
+from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
     By,
     Duplicates,
@@ -63,8 +63,7 @@ def similar(
     length of a track's factors that the prediction stands for: 1 is sure of it.
     """
     _check_request(queries, not_, extend, path_to, pick, k, out)
-    path = predictions or found_or_made()
-    predicted = _load(path)
+    path, predicted = load_predicted(predictions)
     asked = _asked(predicted, queries or (), not_ or (), extend, path_to, pick)
     space = Space(_coordinates(by, path, predicted, factors), predicted.tracks, spread)
     drop = duplicates is Duplicates.drop
@@ -92,14 +91,6 @@ def _check_request(queries, not_, extend, path_to, pick, k, out):
         raise AudiorecError("a path has two ends: ask for 2 tracks at least with -k")
     if out is not None:
         require_playlist(out)
-
-
-def _load(path):
-    from audiorec_cli import files
-
-    predicted = files.load_predictions(path)
-    warn_if_outdated(path, predicted)
-    return predicted
 
 
 class Asked(NamedTuple):

@@ -127,6 +127,26 @@ def _add_tools(plot, points):
     plot.toolbar.active_scroll = zoom
 
 
+def add_ring(plot):
+    """Add the renderer "ring" to a plot, around what is in its source "chosen": nothing yet.
+
+    With it one point is told from others that are selected, which lose their outline.
+    """
+    source = ColumnDataSource({"x": [], "y": []}, name="chosen")
+    selected = plot.select_one({"name": "points"}).selection_glyph
+    selected.line_width = 0
+    plot.scatter(
+        "x",
+        "y",
+        source=source,
+        name="ring",
+        size=selected.size + 8,
+        fill_color=None,
+        line_width=3,
+        line_color=TEXT_COLOR["light"],
+    )
+
+
 def _region_labels(regions):
     source = ColumnDataSource(
         {

@@ -23,11 +23,9 @@ class Shared(NamedTuple):
     stands_out: bool
 
     def __str__(self):
-        mark = "" if self.stands_out else ", no more than chance may do"
-        return (
-            f"{self.kind} {self.value} {self.n_listed} of {self.n} "
-            f"(by chance {self.expected:.0%}{mark})"
-        )
+        mark = "" if self.stands_out else ", and may be no more"
+        listed = f"{self.n_listed} of {self.n}"
+        return f"{self.kind} {self.value} {listed} ({self.expected:.0%} by chance{mark})"
 
 
 class Sharing:

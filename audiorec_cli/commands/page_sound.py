@@ -1,0 +1,107 @@
+"""What a page plays: the tracks' own files, or clips of them beside it."""
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+from audiorec_cli import console
+
+SECONDS = 30.0
+TIME_LIMIT_S = 120.0
+CLIPS = "clips"
+CLIP = re.compile(r"[0-9a-f]{16}\.mp3")
+FAILURES_SHOWN = 5
+
+
+class LinkedSound:
+    """Plays the files where they are.
+
+    predicted : Predictions of the tracks; folder : of the page
+    """
+
+    def __init__(self, predicted, folder):
+        self._tracks, self._audio_folder = predicted.tracks, predicted.audio_folder
+        self._folder = os.path.realpath(folder)
+
+    def of(self, row, start_s, second=None):
+        """The Sound of a track: 30 s from start_s [s], from `second` of the track on if given."""
+        from audiorec_cli.output.page import Sound
+
+        first = start_s if second is None else second
+        return Sound(self._url(row), round(first, 2), round(start_s + SECONDS, 2))
+
+    def _url(self, row):
+        path = self._path(row)
+        try:
+            path = os.path.relpath(os.path.realpath(path), self._folder)
+        except ValueError:  # another drive of Windows
+            return Path(path).absolute().as_uri()
+        return quote_from_bytes(os.fsencode(path.replace(os.sep, "/")))
+
+    def _path(self, row):
+        return os.path.join(self._audio_folder, self._tracks.path[row])
+
+    def finish(self):
+        """Nothing, for the files are there."""
+
+
+class ClippedSound(LinkedSound):
+    """Plays clips in a folder beside the page, which `finish` writes; those it has it keeps."""
+
+    def __init__(self, predicted, folder, *, workers):
+        super().__init__(predicted, folder)
+        self._clips, self._workers = Path(folder) / CLIPS, workers
+        self._jobs = {}
+
+    def of(self, row, start_s, second=None):
+        """As in LinkedSound, of the clip that begins at start_s."""
+        from audiorec_cli.audio.clips import clip_name
+        from audiorec_cli.output.page import Sound
+
+        tracks = self._tracks
+        name = clip_name(
+            tracks.path[row],
+            start_s,
+            size=int(tracks.size[row]),
+            mtime_ns=int(tracks.mtime_ns[row]),
+        )
+        self._jobs[name] = (self._path(row), str(self._clips / name), start_s)
+        from_s = 0.0 if second is None else max(0.0, second - start_s)
+        return Sound(f"{CLIPS}/{name}", round(from_s, 2), SECONDS)
+
+    def finish(self):
+        """Write the clips that are not there yet, and tell which cannot be."""
+        from audiorec_cli.audio.clips import write_clips
+
+        self._clips.mkdir(exist_ok=True)
+        jobs = [job for job in self._jobs.values() if not os.path.exists(job[1])]
+        if not jobs:
+            return
+        failures = []
+        with console.progress("page", total=len(jobs), unit="clips") as advance:
+            for (source, _, _), why in write_clips(
+                jobs, seconds=SECONDS, workers=self._workers, time_limit_s=TIME_LIMIT_S
+            ):
+                failures += [(source, why)] if why else []
+                advance()
+        for source, why in failures[:FAILURES_SHOWN]:
+            console.note(f"no clip: {source}: {why}")
+        if len(failures) > FAILURES_SHOWN:
+            console.note(f"… and {len(failures) - FAILURES_SHOWN} more")
+
+    @property
+    def names(self):
+        """The clips that the page plays."""
+        return set(self._jobs)
+
+
+def remove_other_clips(folder, names):
+    """Remove the clips of an earlier page that are none of those named."""
+    clips = Path(folder) / CLIPS
+    if clips.is_dir():
+        for path in clips.iterdir():
+            if CLIP.fullmatch(path.name) and path.name not in names:
+                path.unlink()
+        if not names and not any(clips.iterdir()):
+            clips.rmdir()

@@ -1,0 +1,352 @@
+"""audiorec page: driven in a real browser, as people would, and without a network."""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiorec_cli import files
+from audiorec_cli.cli import main
+from audiorec_cli.output.page import is_page
+
+CHROMIUM = Path("/usr/bin/chromium")
+DESKTOP, TELEPHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SCRIPT = "<script>alert(1)</script>"
+N = 12
+# four in the first corner, the others in three more
+FACTORS = np.repeat(np.eye(4, dtype=np.float32), [4, 4, 2, 2], axis=0)
+FACTORS += 0.05 * np.random.default_rng(0).normal(size=FACTORS.shape).astype(np.float32)
+FACTORS /= np.linalg.norm(FACTORS, axis=1, keepdims=True)
+PLANTED, SECOND = 5, 21.0  # the track with a tone, and the second of its excerpt
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory, tracks, predictions_file, mels_file, checkpoint_file):
+    """A folder with predictions, a mels file, a checkpoint and the sound of all tracks but one."""
+    here = tmp_path_factory.mktemp("library")
+    (here / "music/folder").mkdir(parents=True)
+    for row in range(N - 1):
+        path = here / f"music/folder/{row}.flac"
+        soundfile.write(path, np.random.default_rng(row).normal(size=40 * 8000) / 10, 8000)
+    table = replace(
+        tracks(N),
+        title=[SCRIPT, "Café del Mar", *(f"title {i}" for i in range(2, N))],
+        genre=["Polka"] * 6 + ["Ska"] * 6,
+        duration_s=np.full(N, 40.0),
+    )
+    predictions = files.load_predictions(predictions_file(here / "p.h5", FACTORS))
+    files.save_predictions(
+        here / "p.h5", replace(predictions, tracks=table, audio_folder=str(here / "music"))
+    )
+    mels = np.random.default_rng(0).random((N, 128, 599)) * 0.1
+    frame = round(SECOND * 22_050 / 1102)
+    mels[PLANTED, 60, frame : frame + 10] = 8
+    mels_file(here / "m.h5", mels=mels, tracks=table, start_s=5.0)
+    checkpoint = files.load_checkpoint(checkpoint_file(here / "model.h5"))
+    weights = checkpoint.weights | {"convs.0.weight": np.zeros((8, 128, 4), np.float32)}
+    weights["convs.0.weight"][3, 60] = 1  # filter 3 hears one mel bin
+    weights["convs.0.bias"] = np.zeros(8, np.float32)
+    files.save_checkpoint(here / "model.h5", replace(checkpoint, weights=weights))
+    return here
+
+
+def make(library, folder, *options):
+    before = os.getcwd()
+    os.chdir(library)
+    try:
+        return main(["page", str(folder), "--device", "cpu", *map(str, options)])
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def linked(library):
+    assert make(library, library / "linked") == 0
+    return library / "linked"
+
+
+@pytest.fixture(scope="module")
+def copied(library):
+    assert make(library, library / "copied", "--copy-audio", "--title", "Ours & theirs") == 0
+    return library / "copied"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium; the test skips without it, unless it is to be there."""
+    if not CHROMIUM.exists():
+        reason = f"{CHROMIUM} is not on this machine, so the page was not looked at"
+        if os.environ.get("AUDIOREC_REQUIRES_CHROMIUM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # root, as in a container, has no sandbox
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Opens a page whose map is drawn; every request, dialog and error is noted on it."""
+    contexts = []
+
+    def open_(folder, size=DESKTOP, **options):
+        context = browser.new_context(viewport=size, offline=True, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.seen = {"requests": [], "dialogs": [], "errors": []}
+        page.on("request", lambda request: page.seen["requests"].append(request.url))
+        page.on("dialog", lambda dialog: page.seen["dialogs"].append(dialog.message))
+        page.on("pageerror", lambda error: page.seen["errors"].append(str(error)))
+        page.goto((folder / "index.html").as_uri())
+        wait_until(page, "document.documentElement.dataset.map === 'drawn'")
+        page.wait_for_timeout(100)  # until it is on the screen, to be clicked
+        return page
+
+    yield open_
+    for context in contexts:
+        (page,) = context.pages
+        assert page.seen["dialogs"] == page.seen["errors"] == []
+        assert all(url.startswith(("file:///", "data:", "blob:")) for url in page.seen["requests"])
+        context.close()
+
+
+def names(page, list_="#alike-list"):
+    return page.locator(f"{list_} .name").all_inner_texts()
+
+
+def place_of(page, row):
+    """Where on the screen a track lies on the map."""
+    return page.evaluate(
+        """row => {
+            const view = Bokeh.index.find_one_by_id(map.plot.id)
+            const box = view.canvas_view.el.getBoundingClientRect()
+            const x = view.frame.x_scale.compute(map.source.data.x[row])
+            const y = view.frame.y_scale.compute(map.source.data.y[row])
+            return [box.left + x, box.top + y]
+        }""",
+        row,
+    )
+
+
+def wait_until(page, condition):
+    """Wait until a condition holds: Playwright's own way is forbidden by the page."""
+    for _ in range(200):
+        if page.evaluate(condition):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{condition} never held")
+
+
+def heard(page):
+    """Wait until something plays: (its address, the second it plays)."""
+    wait_until(page, "audio.readyState > 0 && audio.currentTime > 0")
+    return page.evaluate("[audio.currentSrc, audio.currentTime]")
+
+
+def test_a_search_lists_what_sounds_alike(open_page, linked):
+    page = open_page(linked)
+    page.fill("#query", "cafe MAR")
+    assert page.locator("#matches li").all_inner_texts() == ["artist 1 - Café del Mar"]
+    page.click("#matches li")
+    assert page.inner_text("#alike-title") == "Sounds like artist 1 - Café del Mar"
+    listed = names(page)
+    assert listed[0] == "artist 1 - Café del Mar"
+    # those in the same corner come next, in the order of their cosines
+    order = np.argsort(-FACTORS @ FACTORS[1], kind="stable")
+    expected = [f"artist {row % 2} - title {row}" for row in order[1:] if row > 1]
+    assert [name for name in listed[1:] if SCRIPT not in name] == expected
+    scores = page.locator("#alike-list .score").all_inner_texts()
+    np.testing.assert_allclose(np.array(scores, float), (FACTORS @ FACTORS[1])[order], atol=6e-4)
+    page.fill("#query", "qqqq")
+    assert page.locator("#matches").inner_text() == "No track is called that"
+
+
+def test_a_click_on_the_map_plays_the_middle_and_lists(open_page, linked):
+    page = open_page(linked)
+    page.mouse.click(*place_of(page, 7))
+    wait_until(page, "document.getElementById('alike-title').textContent.includes('7')")
+    assert names(page)[0] == "artist 1 - title 7"
+    source, second = heard(page)
+    assert source.endswith("/music/folder/7.flac")
+    assert second == pytest.approx(5, abs=2)
+    assert page.inner_text("#now") == "artist 1 - title 7, from 0:05"
+
+
+def test_the_map_names_what_is_under_the_pointer(open_page, linked):
+    page = open_page(linked)
+    page.mouse.move(*place_of(page, 0))
+    tooltip = page.locator(".bk-tooltip-content")
+    tooltip.first.wait_for()
+    assert SCRIPT in tooltip.first.inner_text()
+
+
+def test_a_click_on_a_filter_plays_tracks_from_where_it_fires(open_page, linked):
+    page = open_page(linked)
+    page.click("#filters-tab")
+    assert page.locator("#grid button").count() == 8
+    page.click("#grid button >> nth=3")
+    assert page.inner_text("#filter > h3") == "Filter 3"
+    assert page.locator("#filter ol").count() == 2  # by maximum and by mean
+    first = page.locator("#filter ol >> nth=0").locator(".name >> nth=0")
+    assert first.inner_text() == f"artist {PLANTED % 2} - title {PLANTED}"
+    page.click("#filter .play >> nth=0")
+    source, second = heard(page)
+    assert source.endswith(f"/{PLANTED}.flac")
+    assert second == pytest.approx(5 + SECOND + 0.3, abs=1.5)
+    assert page.inner_text("#now").endswith("from 0:26")
+
+
+def test_all_of_it_by_keyboard(open_page, linked):
+    page = open_page(linked)
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "query"
+    page.keyboard.type("title")
+    page.keyboard.press("ArrowDown")
+    marked = page.locator("#matches [aria-selected=true]").inner_text()
+    assert page.get_attribute("#query", "aria-activedescendant") == "match-1"
+    page.keyboard.press("Enter")
+    assert names(page)[0] == marked
+    assert page.locator("#matches").is_hidden()
+    page.focus("#map")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
+    walked = page.evaluate("chosen")
+    page.keyboard.press("Enter")
+    assert heard(page)[0].endswith(f"/{walked}.flac")
+    page.focus("#alike-tab")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "filters-tab"
+    assert page.locator("#grid").is_visible()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#filter > h3") == "Filter 0"
+
+
+def test_arrows_go_to_a_track_that_lies_that_way(open_page, linked):
+    page = open_page(linked)
+    xy = np.array(page.evaluate("[Array.from(map.source.data.x), Array.from(map.source.data.y)]"))
+    page.focus("#map")
+    page.keyboard.press("ArrowUp")  # the first one takes a track at all
+    for key, axis, sign in (("Left", 0, -1), ("Right", 0, 1), ("Up", 1, 1), ("Down", 1, -1)):
+        before = page.evaluate("chosen")
+        page.keyboard.press(f"Arrow{key}")
+        after = page.evaluate("chosen")
+        moved = sign * (xy[axis, after] - xy[axis, before])
+        others = sign * (xy[axis] - xy[axis, before])
+        across = np.abs(xy[1 - axis] - xy[1 - axis, before])
+        assert moved > 0 or not ((others > 0) & (across <= others)).any()
+
+
+def test_titles_stay_text(open_page, linked):
+    page = open_page(linked)
+    page.fill("#query", "script")
+    assert page.locator("#matches li").all_inner_texts() == [f"artist 0 - {SCRIPT}"]
+    page.keyboard.press("Enter")
+    assert page.inner_text("#alike-title") == f"Sounds like artist 0 - {SCRIPT}"
+    page.click("#alike-list .play >> nth=0")
+    assert SCRIPT in page.inner_text("#now")
+    assert page.locator("script").count() == 3  # those of the page
+    assert "<script>alert" not in (linked / "index.html").read_text()
+
+
+def test_it_asks_nothing_of_a_network_and_may_not(open_page, linked):
+    page = open_page(linked)
+    assert page.seen["requests"] == [(linked / "index.html").as_uri()]
+    refused = page.evaluate(
+        "fetch('https://example.org/').then(() => 'answered').catch(() => 'refused')"
+    )
+    assert refused == "refused"
+    page.seen["requests"].clear()  # the one that was just refused
+    markup = re.sub(r"<script.*?</script>", "", (linked / "index.html").read_text(), flags=re.S)
+    assert not re.search("https?:", markup)
+
+
+def test_light_and_dark(open_page, linked):
+    def paper(page):
+        return page.evaluate("getComputedStyle(document.body).backgroundColor")
+
+    light, dark = (open_page(linked, color_scheme=scheme) for scheme in ("light", "dark"))
+    assert paper(light) == "rgb(255, 255, 255)"
+    assert paper(dark) == "rgb(22, 23, 26)"
+    light.click("#theme")
+    assert paper(light) == paper(dark)
+    labels = [p.evaluate("map.plot.select_one('regions').text_color") for p in (light, dark)]
+    assert labels[0] == labels[1]
+
+
+def test_on_a_telephone_all_fits_and_can_be_tapped(open_page, linked):
+    page = open_page(linked, TELEPHONE, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE["width"]
+    assert page.locator("#map").bounding_box()["height"] > 300
+    page.touchscreen.tap(*place_of(page, 9))
+    wait_until(page, "chosen === 9")
+    assert names(page)[0] == "artist 1 - title 9"
+    page.tap("#filters-tab")
+    page.tap("#grid button >> nth=3")
+    assert page.evaluate("document.documentElement.scrollWidth") == TELEPHONE["width"]
+    assert page.locator("#filter .play >> nth=0").bounding_box()["height"] >= 36
+
+
+def test_clips_play_from_beside_the_page(open_page, copied):
+    page = open_page(copied)
+    assert page.title() == "Ours & theirs"
+    page.fill("#query", "title 4")
+    page.keyboard.press("Enter")
+    page.click("#alike-list .play >> nth=0")
+    source, second = heard(page)
+    assert source.startswith((copied / "clips").as_uri())
+    assert second < 3
+    assert page.evaluate("audio.duration") == pytest.approx(30, abs=0.2)
+
+
+def test_what_cannot_be_played_is_told(open_page, linked):
+    page = open_page(linked)
+    page.fill("#query", f"title {N - 1}")
+    page.keyboard.press("Enter")
+    page.click("#alike-list .play >> nth=0")
+    wait_until(page, "document.getElementById('now').textContent.includes('is not there')")
+
+
+def test_clips_are_made_once_and_those_of_before_go(library, copied, tmp_path, capfd):
+    folder = tmp_path / "page"
+    shutil.copytree(copied, folder)
+    clips = {path: path.stat().st_mtime_ns for path in (folder / "clips").iterdir()}
+    # the middle is the excerpt of the mels file, so that both play the same clip
+    assert len(clips) == N - 1
+    lost = next(iter(clips))
+    assert soundfile.info(lost).duration == pytest.approx(30, abs=0.2)
+    lost.unlink()
+    (folder / "clips/0123456789abcdef.mp3").write_bytes(b"of an earlier page")
+    assert make(library, folder, "--copy-audio", "--no-filters", "--workers", 1) == 0
+    assert "no clip: " in capfd.readouterr().err  # of the track whose file is not there
+    again = {path: path.stat().st_mtime_ns for path in (folder / "clips").iterdir()}
+    assert again.keys() == clips.keys()
+    assert [path for path in clips if again[path] != clips[path]] == [lost]
+    assert make(library, folder, "--no-filters") == 0
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+
+
+def test_a_folder_of_other_things_is_left_alone(library, tmp_path, capfd):
+    (tmp_path / "index.html").write_text("my homepage")
+    assert make(library, tmp_path) == 1
+    assert "exists and is no page of audiorec: name another folder" in capfd.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["my homepage"]
+    assert make(library, tmp_path / "no/such") == 1
+    assert "no such folder to make such in" in capfd.readouterr().err
+
+
+def test_a_page_that_is_made_anew_knows_itself(linked):
+    data = (linked / "index.html").read_bytes()
+    assert is_page(data)
+    (found,) = re.findall(rb'<script type="application/json" id="data">(.*?)</script>', data)
+    assert len(json.loads(found)["tracks"]["title"]) == N
