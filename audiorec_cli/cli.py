@@ -55,7 +55,7 @@ def audiorec(
 ):
     """Recommend music from its sound.
 
-    mels + factorize → train → predict → similar, evaluate, top-activations: each command hands
+    mels + factorize → train → predict → similar, map, page, top-activations: each command hands
     an HDF5 file to the next, and files that are not named are found in the current folder by what
     they are. Begin with: audiorec mels ./audio
     """

@@ -35,6 +35,13 @@ audiorec similar "Ancient Hammer" -k 10 -o playlists/similar-to-ancient-hammer.m
 step "audiorec top-activations: what single units of the network hear"
 audiorec top-activations --device cpu -k 5 -o playlists
 
-step "Playlists for any player are in demo/playlists"
+step "audiorec filters: what the filters of the first convolution look like"
+audiorec filters --device cpu
+step "audiorec map: all tracks, by how they sound"
+audiorec map
+step "audiorec page page: the map, the filters and the sound, to open in a browser"
+audiorec page page --device cpu
+
+step "Playlists for any player are in demo/playlists, and the page is demo/page/index.html"
 ls playlists
 head -n 7 playlists/similar-to-juicy.m3u8

@@ -1,7 +1,6 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
 import contextlib
-from typing import NamedTuple
 
 import numpy as np
 
@@ -30,7 +29,6 @@ from audiorec_cli.commands.similar_options import (
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
 
-OPPOSITE = 1e-4  # the length of a sum of directions that cancel each other out
 CANDIDATES_SHOWN = 20
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
@@ -59,13 +57,16 @@ def similar(
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
     Without a predictions file it is made from the checkpoint and the mels file in this folder.
-    Where the network was trained with --predict-variance, confidence is the share of the squared
-    length of a track's factors that the prediction stands for: 1 is sure of it.
+    Of a network trained with --predict-variance, confidence is the share of the squared length of
+    a track's factors that the prediction stands for: 1 is sure of it.
     """
+    from audiorec_cli.retrieval.answering import Space, answered
+
     _check_request(queries, not_, extend, path_to, pick, k, out)
     path, predicted = load_predicted(predictions)
     asked = _asked(predicted, queries or (), not_ or (), extend, path_to, pick)
-    space = Space(_coordinates(by, path, predicted, factors), predicted.tracks, spread)
+    coordinates = _coordinates(by, path, predicted, factors)
+    space = Space(coordinates, predicted.tracks, spread=spread)
     drop = duplicates is Duplicates.drop
     with telling_duplicates(predicted, mels) if drop else contextlib.nullcontext() as is_duplicate:
         chooser = chooser_for(
@@ -74,7 +75,7 @@ def similar(
             max_per_album=max_per_album,
             is_duplicate=is_duplicate,
         )
-        ranked = _chosen(asked, space, chooser, k, min_score, no_query)
+        ranked = answered(asked, space, chooser, k=k, min_score=min_score, no_query=no_query)
     _print_or_write(ranked, asked, predicted, out, relative_to, as_json)
 
 
@@ -93,20 +94,9 @@ def _check_request(queries, not_, extend, path_to, pick, k, out):
         require_playlist(out)
 
 
-class Asked(NamedTuple):
-    """The rows that a request names.
-
-    near : to be near to, in the order given; away : to be away from; goal : where a path ends
-    is_playlist : whether they are those of a playlist to go on with
-    """
-
-    near: list[int]
-    away: list[int]
-    goal: int | None
-    is_playlist: bool
-
-
 def _asked(predicted, queries, not_, extend, path_to, pick):
+    from audiorec_cli.retrieval.answering import Asked
+
     tracks = predicted.tracks
     listed = [] if extend is None else _rows_of_playlist(extend, predicted)
     rows = [*listed, *(_row_of(query, tracks, pick) for query in queries)]
@@ -188,96 +178,6 @@ def _listened(tracks, factors):
     listened = np.zeros((len(tracks), factors.track_factors.shape[1]), dtype=np.float32)
     listened[matches.library_rows] = factors.track_factors[matches.log_rows]
     return listened
-
-
-class Space:
-    """Where tracks lie, and the ranking of them by their nearness to a direction.
-
-    coordinates : (n, n_factors) of unit norm, or zero for tracks of which nothing is known, which
-        are never ranked; tracks : Tracks; spread : rank hubs lower
-    """
-
-    def __init__(self, coordinates, tracks, spread):
-        from audiorec_cli.retrieval.hubness import LocalScaling
-
-        self.coordinates, self._tracks = coordinates, tracks
-        self._known = np.flatnonzero(coordinates.any(axis=1))
-        self._scaling = LocalScaling(coordinates[self._known]) if spread else None
-
-    def direction(self, asked):
-        """What lies towards the tracks asked for and away from those ruled out, of any length."""
-        for row in (*asked.near, *asked.away):
-            self._require_known(row)
-        together = self.coordinates[asked.near].mean(axis=0)
-        if asked.away:
-            together = together - self.coordinates[asked.away].mean(axis=0)
-        if np.linalg.norm(together) < OPPOSITE:
-            raise AudiorecError(
-                "these tracks lie opposite each other: ask for one at a time"
-                if not asked.away
-                else "what is asked for lies where what is ruled out does: ask for another track"
-            )
-        return together
-
-    def steps(self, start, end, k):
-        """k directions in even steps from one track's to another's."""
-        from audiorec_cli.retrieval.choosing import waypoints
-
-        self._require_known(start)
-        self._require_known(end)
-        try:
-            return waypoints(self.coordinates[start], self.coordinates[end], k)
-        except ValueError as error:
-            raise AudiorecError(
-                "the two tracks lie opposite each other, so every way is as short: walk by a "
-                "third, in two paths"
-            ) from error
-
-    def ranked(self, direction):
-        """Rows of the known tracks, the nearest to a direction first, and the cosine of each."""
-        from audiorec_cli.retrieval.neighbors import cosines
-
-        scores = cosines(direction, self.coordinates[self._known])
-        order = np.argsort(-scores, kind="stable")
-        if self._scaling is not None:
-            order = self._scaling.rank(scores)
-        return self._known[order].tolist(), scores[order].tolist()
-
-    def _require_known(self, row):
-        if not self.coordinates[row].any():
-            name = self._tracks.name(row)
-            raise AudiorecError(f"the log has no factors of {name}: use --by factors or usage")
-
-
-def _chosen(asked, space, chooser, k, min_score, no_query):
-    """The list that is asked for: pairs of (row, score)."""
-    lowest = -np.inf if min_score is None else min_score
-    if asked.goal is not None:
-        return _walked(asked, space, chooser, k, lowest, no_query)
-    rows, scores = space.ranked(space.direction(asked))
-    score_of = dict(zip(rows, scores, strict=True))
-    listed = [] if no_query else asked.near
-    if not asked.is_playlist:
-        listed = listed[:k]
-    for row in (*asked.near, *asked.away):
-        chooser.take(row, counts=row in listed)
-    candidates = (row for row in rows if score_of[row] >= lowest)
-    n = k if asked.is_playlist else k - len(listed)
-    return [(row, score_of[row]) for row in (*listed, *chooser.fill(candidates, n))]
-
-
-def _walked(asked, space, chooser, k, lowest, no_query):
-    """A path: at each step the nearest track that is left, from the first track to the goal."""
-    start, goal = asked.near[0], asked.goal
-    for row in (start, goal):
-        chooser.take(row, counts=not no_query)
-    between = []
-    for direction in space.steps(start, goal, k)[1:-1]:
-        rows, scores = space.ranked(direction)
-        score_of = dict(zip(rows, scores, strict=True))
-        chosen = chooser.fill((row for row in rows if score_of[row] >= lowest), 1)
-        between += [(row, score_of[row]) for row in chosen]
-    return between if no_query else [(start, 1.0), *between, (goal, 1.0)]
 
 
 def _print_or_write(ranked, asked, predicted, out, relative_to, as_json):

@@ -56,9 +56,8 @@ def top_activations(
     """List the test tracks that make a filter of the network fire most, and the second they do.
 
     Test tracks are those that neither training nor validation saw. In a conv layer the second is
-    the middle of what the filter hears; in a dense layer, and the output, it is the moment that,
-    were the whole excerpt to sound like it, would make the unit fire most. For each filter a line
-    tells which genre, artist or folder its tracks share, and how common that is among all.
+    the middle of what the filter hears; elsewhere it is the moment that, were the whole excerpt to
+    sound like it, would make the unit fire most. A line a filter tells what its tracks share.
     """
     from audiorec_cli import files
     from audiorec_cli.convnet import inference, training
