@@ -107,9 +107,8 @@ class SharedTags:
 
         names = {kind: group_names(tracks, kind) for kind in TAGS}
         tags = {kind: [names[kind][row] for row in rows] for kind in TAGS}
-        n_pairs = len(set(zip(tags["artist"], tags["folder"], strict=True)))
-        if n_pairs == len(set(tags["artist"])) == len(set(tags["folder"])):
-            del tags["folder"]  # a folder an artist tells nothing more
+        if any(_are_the_same(tags["folder"], tags[kind]) for kind in TAGS[:-1]):
+            del tags["folder"]  # a folder an artist, or a genre, tells nothing more
         self._sharing = Sharing(tags)
         self._place_of = {row: place for place, row in enumerate(np.asarray(rows).tolist())}
 
@@ -117,3 +116,8 @@ class SharedTags:
         """What the tracks of a FilterList share, in words; "" for nothing."""
         places = [self._place_of[row.track] for row in filter_list.rows]
         return "; ".join(map(str, self._sharing.of(places)))
+
+
+def _are_the_same(one, other):
+    """Whether two lists of tags tell the same tracks apart, whatever the tags are called."""
+    return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))

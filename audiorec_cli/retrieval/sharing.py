@@ -23,7 +23,7 @@ class Shared(NamedTuple):
     stands_out: bool
 
     def __str__(self):
-        mark = "" if self.stands_out else ", and may be no more"
+        mark = "" if self.stands_out else ", which may be all"
         listed = f"{self.n_listed} of {self.n}"
         return f"{self.kind} {self.value} {listed} ({self.expected:.0%} by chance{mark})"
 
