@@ -59,25 +59,22 @@ def _stderr():
     return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def print_table(columns, rows, *, as_json=False, section=None):
+def print_table(columns, rows, *, as_json=False, section=None, for_machines=()):
     """Print results to stdout: a table on a terminal, tab-separated in a pipe, JSON on request.
 
     columns : names; rows : tuples of text, numbers or None
     section : name of a column; the table is ruled where its value changes
+    for_machines : names of columns that a terminal has no room for
     """
     rows = list(rows)
     with writing_results():
-        _print_table(columns, rows, as_json=as_json, section=section)
-
-
-def _print_table(columns, rows, *, as_json, section):
-    if as_json:
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
-    elif sys.stdout.isatty():
-        _print_rich_table(columns, rows, section)
-    else:
-        for row in (columns, *rows):
-            print("\t".join(_cell(value) for value in row))
+        if as_json:
+            print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows], indent=1))
+        elif sys.stdout.isatty():
+            _print_rich_table(columns, rows, section, for_machines)
+        else:
+            for row in (columns, *rows):
+                print("\t".join(_cell(value) for value in row))
 
 
 def print_gap():
@@ -108,19 +105,20 @@ def writing_results():
         ) from error
 
 
-def _print_rich_table(columns, rows, section):
+def _print_rich_table(columns, rows, section, hidden):
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for index, column in enumerate(columns):
+    shown = [index for index, column in enumerate(columns) if column not in hidden]
+    for index in shown:
         numeric = all(not isinstance(row[index], str) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(columns[index], justify="right" if numeric else "left", overflow="fold")
     where = columns.index(section) if section else None
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         ends = where is not None and following is not None and row[where] != following[where]
-        table.add_row(*(Text(_cell(value)) for value in row), end_section=ends)
+        table.add_row(*(Text(_cell(row[index])) for index in shown), end_section=ends)
     Console(emoji=False).print(table)
 
 

@@ -32,9 +32,16 @@ def entry_of(row, tracks, audio_folder, start_s=None):
     )
 
 
-def chooser_for(tracks, *, max_per_artist, max_per_album, is_duplicate):
-    """A Chooser of rows of Tracks; None for what has no limit."""
+@contextlib.contextmanager
+def choosing(predicted, mels, *, limits, drop_duplicates):
+    """A Chooser of rows of Predictions.
+
+    limits : how many tracks of an "artist" and of an "album", None for any number
+    mels : the mels file that tells which sound the same, None to look for it
+    """
     from audiorec_cli.retrieval.choosing import Chooser
+
+    tracks = predicted.tracks
 
     def artist(row):
         return normalised(tracks.artist[row]) or None
@@ -44,12 +51,17 @@ def chooser_for(tracks, *, max_per_artist, max_per_album, is_duplicate):
         # "Greatest Hits" is an album of many; the tracks of one lie in a folder
         return (name, PurePosixPath(tracks.path[row]).parent) if name else None
 
-    limits = ((artist, max_per_artist), (album, max_per_album))
-    return Chooser([(key, n) for key, n in limits if n is not None], is_duplicate)
+    keys = {"artist": artist, "album": album}
+    limited = [(keys[name], n) for name, n in limits.items() if n is not None]
+    if not drop_duplicates:
+        yield Chooser(limited)
+        return
+    with _telling_duplicates(predicted, mels) as is_duplicate:
+        yield Chooser(limited, is_duplicate)
 
 
 @contextlib.contextmanager
-def telling_duplicates(predicted, mels):
+def _telling_duplicates(predicted, mels):
     """A function that tells whether two rows of Predictions are files of one recording.
 
     By artist and title or, with the mels file that is named or that they were made from, by sound.

@@ -1,12 +1,10 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
-import contextlib
-
 import numpy as np
 
 from audiorec_cli import console
 from audiorec_cli.commands.joining import require_same_factors
-from audiorec_cli.commands.listing import chooser_for, entries_of, telling_duplicates
+from audiorec_cli.commands.listing import choosing, entries_of
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
     By,
@@ -67,14 +65,9 @@ def similar(
     asked = _asked(predicted, queries or (), not_ or (), extend, path_to, pick)
     coordinates = _coordinates(by, path, predicted, factors)
     space = Space(coordinates, predicted.tracks, spread=spread)
+    limits = {"artist": max_per_artist, "album": max_per_album}
     drop = duplicates is Duplicates.drop
-    with telling_duplicates(predicted, mels) if drop else contextlib.nullcontext() as is_duplicate:
-        chooser = chooser_for(
-            predicted.tracks,
-            max_per_artist=max_per_artist,
-            max_per_album=max_per_album,
-            is_duplicate=is_duplicate,
-        )
+    with choosing(predicted, mels, limits=limits, drop_duplicates=drop) as chooser:
         ranked = answered(asked, space, chooser, k=k, min_score=min_score, no_query=no_query)
     _print_or_write(ranked, asked, predicted, out, relative_to, as_json)
 
@@ -217,4 +210,4 @@ def _print_table(ranked, predicted, as_json):
         (rank, *score, *(getattr(predicted.tracks, column)[row] for column in COLUMNS[2:]))
         for rank, (score, (row, _)) in enumerate(zip(scores, ranked, strict=True), start=1)
     ]
-    console.print_table(columns, rows, as_json=as_json)
+    console.print_table(columns, rows, as_json=as_json, for_machines=COLUMNS[-2:])

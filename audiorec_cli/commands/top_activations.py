@@ -78,7 +78,7 @@ def top_activations(
     ]
     _describe(lists, library, excerpts, out, format_.value, relative_to)
     rows = [_printed(listed, row, library) for listed in lists for row in listed.rows]
-    console.print_table(COLUMNS, rows, as_json=as_json, section="filter")
+    console.print_table(COLUMNS, rows, as_json=as_json, section="filter", for_machines=COLUMNS[-2:])
 
 
 def _make_folder(out):
