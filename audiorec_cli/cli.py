@@ -2,6 +2,7 @@
 
 import _thread
 import os
+import signal
 import sys
 import threading
 from typing import Annotated
@@ -93,9 +94,17 @@ def run():
     sys.exit(main())
 
 
+def _interrupt():
+    """Ctrl-C once more; where it can be, as a signal, which wakes what waits as well."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
 def _interrupt_again(unraisable):
     """Repeat a Ctrl-C that came while Python was where nothing can be raised, and would be lost."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.01, _thread.interrupt_main).start()
+        threading.Timer(0.01, _interrupt).start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -5,15 +5,16 @@ import unicodedata
 
 NEARLY = 90.0  # of 100: titles this alike are one, their numbers being equal
 NUMBER = re.compile(r"\d+|\b[ivx]+\b")  # "Part II" is not "Part III"
-# Words of a suffix that names another pressing of the same recording. A live take, a remix, a demo
-# or an instrumental is another recording.
-PRESSINGS = (
-    r"(?:\d{4} |digital(?:ly)? |new |original |single |album |radio |stereo |mono |deluxe |"
-    r"expanded |anniversary |explicit |bonus )*"
-    r"(?:re-?master(?:ed)?|version|edit|edition|mix|mono|stereo|explicit|bonus track|"
-    r"single|album|deluxe)(?: \d{4})?"
-)
-SUFFIX = re.compile(rf"\s*(?:[(\[]{PRESSINGS}[)\]]|[-–—] {PRESSINGS})\s*$")
+# Words that, alone in brackets or behind a dash, name another pressing of the same recording. A
+# live take, a remix, a demo or an instrumental is another recording.
+PRESSING = frozenset(
+    ("album", "anniversary", "bonus", "clean", "deluxe", "digital", "digitally", "edit", "edition",
+     "expanded", "explicit", "master", "mix", "mono", "original", "radio", "re", "remaster",
+     "remastered", "single", "stereo", "the", "track", "version")
+)  # fmt: skip
+YEAR = re.compile(r"(19|20)\d\d")
+GUEST = re.compile(r"\b(feat|ft|featuring)\b\.?.*?(?=$|[)(\]\[]| - )")
+ASIDE = re.compile(r"[()\[\]]|\s[-–—]\s")
 
 
 def plain(name):
@@ -38,10 +39,21 @@ def is_nearly_same_title(one, other):
     """Whether two titles of an artist mean one recording: "Juicy" and "Juicy (2005 Remaster)"."""
     from rapidfuzz import fuzz
 
-    one, other = (normalised(SUFFIX.sub("", _folded(title))) for title in (one, other))
+    one, other = _recording(one), _recording(other)
     if not one or NUMBER.findall(one) != NUMBER.findall(other):
         return False
     return fuzz.ratio(one, other) >= NEARLY
+
+
+def _recording(title):
+    """A title without guests, and without what is said of its pressing."""
+    first, *asides = ASIDE.split(GUEST.sub("", _folded(title)))
+    told = [aside for aside in asides if not _names_a_pressing(aside)]
+    return normalised(" ".join([first, *told]))
+
+
+def _names_a_pressing(aside):
+    return all(word in PRESSING or YEAR.fullmatch(word) for word in _words(aside).split())
 
 
 def _folded(name):

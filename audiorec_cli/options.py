@@ -50,7 +50,8 @@ RelativeTo = Annotated[
     typer.Option(
         "--relative-to",
         metavar="DIR",
-        help="Write paths in playlists relative to this folder.",
+        help="Write paths in playlists relative to this folder; for mpv, those of tracks that "
+        "begin at a second stay absolute.",
         show_default="absolute paths",
     ),
 ]

@@ -204,8 +204,49 @@ def test_a_planted_tone_is_found_by_maximum_and_a_long_one_by_mean(trained, audi
 
 
 def test_tracks_that_were_trained_on_are_not_listed(trained, audiorec):
-    rows, _ = top(audiorec, "--filter", 0, "-k", 20)
+    rows, _ = top(audiorec, "--filter", 2, "-k", 20)
     assert {row["track_id"] for row in rows} == {f"folder/{i}" for i in range(2, 10)}
+
+
+def test_a_filter_that_never_fires_has_no_list_and_shares_nothing(trained, audiorec):
+    rows, err = top(audiorec, "--filter", 0, "-o", "lists")
+    assert rows == []
+    assert "conv1 filter 0 by max: it fires over no test track" in err
+    assert (trained / "lists/index.tsv").read_text().splitlines()[1].split("\t")[4] == "0"
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "dense1", OUTPUT])
+def test_the_silence_behind_a_short_track_does_not_count(network, layer):
+    network.convs[0].bias.data[2] = 10  # fires over silence, more than over the tone
+    network.convs[0].weight.data[2, PLANTED_BIN] = -1
+    mels = torch.zeros(2, 128, 200)
+    mels[:, PLANTED_BIN, :80] = 1
+    mels[:, PLANTED_BIN, 40:44] = 0.5
+    whole, _ = respond(network, mels, layer)
+    ((_, values, frames),) = layer_responses(
+        network, mels, [(layer, "max")], torch.tensor([80, 200])
+    )
+    filter_ = {"conv1": 2, "conv2": 1}.get(layer, 0)
+    centres = network.settings.centre_of_frame(layer.replace(OUTPUT, "dense2"), frames.numpy())
+    assert 30 < centres[0, filter_] < 55
+    assert centres[1, filter_] > 75
+    if layer.startswith("conv"):
+        assert values[0, filter_] < whole[0, filter_]
+        ((_, mean, _),) = layer_responses(network, mels, [(layer, "mean")], torch.tensor([80, 200]))
+        assert mean[0, filter_] < mean[1, filter_]
+
+
+@pytest.mark.parametrize("command", ["top-activations", "page"])
+def test_spectrograms_that_are_no_numbers_make_no_list(trained, audiorec, mels_file, command):
+    (trained / "m.h5").unlink()
+    mels_file("m.h5")
+    assert audiorec("predict")[0] == 0
+    (trained / "m.h5").unlink()
+    mels_file("m.h5", mels=np.full((10, 128, 599), np.nan))
+    status, out, err = audiorec(command, *(("page",) if command == "page" else ()))
+    assert (status, out) == (1, "")
+    assert "values that are no numbers: make them again with 'audiorec mels'" in err
+    assert not (trained / "page").exists()
 
 
 def test_without_a_filter_the_most_selective_are_shown(trained, audiorec):

@@ -123,6 +123,7 @@ def test_ridge_shrinks_what_is_noise(linear):
 
 def test_the_perceptron_depends_on_the_seed_alone(linear):
     train, _, test = linear
-    one, two, other = (perceptron(train, test.features, seed=seed) for seed in (0, 0, 1))
+    known = Known(train.features[:60], train.factors[:60])
+    one, two, other = (perceptron(known, test.features, seed=seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(one, other)

@@ -1,6 +1,7 @@
 """The benches run, on little: what they print is for reading, and nothing here asserts a time."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +27,30 @@ def bench(here):
     return run
 
 
+@pytest.fixture
+def bench_within(here, monkeypatch, capfd, quick_training):
+    """Run a bench in an empty folder and in this process, with small networks."""
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        capfd.readouterr()
+        runpy.run_path(str(BENCH / name), run_name="__main__")
+        return capfd.readouterr().out
+
+    return run
+
+
 def test_evaluate_beside_all_scores(bench):
     out = bench("evaluate.py", "--listeners", 60, "--tracks", 30)
     assert re.search(r"peak memory \d+ MiB, \d+\.\d\d of the", out)
     assert re.search(r"time \d+ s, \d+\.\d\d of the", out)
 
 
-def test_mels_beside_librosa(bench):
-    out = bench("mels.py", "--rounds", 1, "--files", 4)
+def test_mels_beside_librosa(bench, here):
+    main = 'if __name__ == "__main__":'
+    shorter = f"SECONDS, WORKER_ROUNDS = 40, 1\n{main}"
+    (here / "mels.py").write_text((BENCH / "mels.py").read_text().replace(main, shorter))
+    out = bench(here / "mels.py", "--rounds", 1, "--files", 4)
     header, *lines, workers = out.splitlines()
     assert [line.split("\t")[0] for line in lines] == ["mp3", "flac", "ogg", "wav"]
     assert all(len(line.split("\t")) == len(header.split("\t")) for line in lines)
@@ -53,7 +70,7 @@ def test_factor_models_beside_popularity(bench, here):
     assert float(lines[1][3]) > float(lines[0][3])
 
 
-def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here, mels_file):
+def test_recipes_are_compared_without_the_tracks_set_apart(bench_within, audiorec, here, mels_file):
     mels_file("mels.h5", 40)
     rows = [f"u{u},folder/{i}" for u in range(30) for i in range(40) if (u + i) % 3]
     (here / "log.csv").write_text("\n".join(["user_id,track_id", *rows]))
@@ -61,7 +78,7 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here
     np.savez("sound.npz", **{f"folder/{i}.flac": np.arange(3) * i for i in range(40)})
     recipe = "--preset modern --epochs 1"
     options = ("--train", recipe, "--keep", "kept", "--folds", 2, "--seeds", 1)
-    out = bench("quality.py", *options, "--features", "sound.npz")
+    out = bench_within("quality.py", *options, "--features", "sound.npz")
     models = [recipe, "ridge on mel statistics", "ridge on sound"]
     ranked, *names = [line.split("\t")[0] for line in out.splitlines()]
     assert ranked == "30 ranked"
@@ -69,7 +86,7 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench, audiorec, here
     one, other = (marks_of(path) for path in sorted((here / "kept").rglob("factors.h5")))
     # ten tracks are set apart, and nothing of either fold has seen them
     assert (len(one & other), len(one | other)) == (10, 40)
-    assert bench("quality.py", *options, "--part", "apart").startswith("10 ranked\n")
+    assert bench_within("quality.py", *options, "--part", "apart").startswith("10 ranked\n")
     (last,) = (here / "kept").rglob("apart-*-0/factors.h5")
     assert marks_of(last) == one & other
 
@@ -83,3 +100,21 @@ def test_factorize_beside_polars(bench):
     out = bench("factorize.py", "--rows", 20_000, "--rounds", 1, "--command")
     assert re.search(r"to CSR: \d+\.\d\d times polars' read_csv, 20000 rows", out)
     assert re.search(r"the whole command: \d+\.\d\d times fit and reading", out)
+
+
+def test_hubs_and_duplicates(bench_within, predictions_file, mels_file):
+    predictions_file("p.h5")
+    mels = np.random.default_rng(0).random((12, 128, 599))
+    mels[7] = mels[2]
+    mels_file("m.h5", mels=mels)
+    lines = bench_within("lists.py", "p.h5", "m.h5").splitlines()
+    before, after = (float(re.search(r"skewness (\S+),", line)[1]) for line in lines[:2])
+    assert after < before
+    assert re.fullmatch(r" *1\.00  artist 0 - title 2 \| artist 1 - title 7", lines[5])
+
+
+@pytest.mark.skipif(not Path("/usr/bin/chromium").exists(), reason="there is no Chromium")
+def test_a_page_in_a_browser(bench):
+    out = bench("page.py", 30)
+    assert re.search(r"30 tracks: \d+\.\d MB\nopened and drawn \[s\]: \d", out)
+    assert re.search(r"a step of a zoom \[ms\]: \d", out)

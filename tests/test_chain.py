@@ -1,6 +1,7 @@
 """The whole chain on the demonstration library, as the documents give it."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ def demo(tmp_path_factory):
         for line in (
             "mels ./audio out.h5",
             "factorize listens.tsv",
-            "train --epochs 25 --device cpu",
+            "train --epochs 15 --device cpu",
         ):
             assert main(line.split()) == 0
         assert main(["similar", "Juicy", "-k", "10"]) == 0
@@ -76,7 +77,7 @@ def test_a_playlist_plays(in_demo, audiorec):
 
 
 def test_new_releases_land_in_their_style_and_only_if_the_factors_say_so(in_demo, capsys):
-    shares = example("new_releases").compare(".", epochs=25)
+    shares = example("new_releases").compare(".", epochs=15)
     with capsys.disabled():
         print(f"\nnew releases (placed, similar): {shares}")
     placed, similar = shares["trained on the factors"]
@@ -86,12 +87,25 @@ def test_new_releases_land_in_their_style_and_only_if_the_factors_say_so(in_demo
 
 
 def test_top_activations_of_every_layer(in_demo, audiorec):
-    for layer in ("conv1", "conv3", "dense1", "dense2"):
-        status, out, _ = audiorec("top-activations", "--layer", layer, "--filter", 3, "-k", 10)
-        assert status == 0
-        rows = [line.split("\t") for line in out.splitlines()[1:]]
-        assert [row[1] for row in rows] == [str(rank) for rank in range(1, 11)]
-        assert all(2.5 <= float(row[3]) <= 33 for row in rows)
+    status, out, _ = audiorec(
+        "top-activations", "--layer", "all", "--filter", "0-9", "-k", 10, "--json"
+    )
+    assert status == 0
+    lists = {}
+    for row in json.loads(out):
+        lists.setdefault((row["layer"], row["filter"]), []).append(row)
+    assert {layer for layer, _ in lists} == {
+        "conv1",
+        "conv2",
+        "conv3",
+        "dense1",
+        "dense2",
+        "output",
+    }
+    for rows in lists.values():
+        assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1))
+        assert all(2 <= row["second"] <= 33 for row in rows)
+    assert sum(len(rows) == 10 for rows in lists.values()) > len(lists) / 2
 
 
 def test_a_second_run_of_mels_does_nothing(in_demo, audiorec):

@@ -89,7 +89,9 @@ def test_factors_of_other_logs_are_refused(parts, log_of, checkerboard, what):
         concatenate([first, other], ["a.h5", "b.h5"])
 
 
-def test_what_comes_out_trains_predicts_and_is_searched(here, audiorec, mels_file, factors_file):
+def test_what_comes_out_trains_predicts_and_is_searched(
+    here, audiorec, mels_file, factors_file, quick_training
+):
     mels_file("mels.h5")
     factors_file("a.h5")
     factors_file("b.h5")

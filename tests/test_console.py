@@ -74,7 +74,7 @@ def test_no_color_is_honoured(here, predictions_file):
 
 
 def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(
-    here, mels_file, checkpoint_file, audiorec
+    here, mels_file, checkpoint_file, audiorec, loading_in_process
 ):
     mels_file("mels.h5")
     checkpoint_file("model.h5")

@@ -257,7 +257,7 @@ def test_ctrl_c_where_nothing_can_be_raised_is_not_lost():
         "def listen(args, prog_name):\n"
         "    held = {1, 2}\n"
         "    watch = weakref.ref(held, lambda _: signal.raise_signal(signal.SIGINT))\n"
-        "    del held; time.sleep(2)\n"
+        "    del held; time.sleep(60)\n"
         "cli.app = listen; cli.run()"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

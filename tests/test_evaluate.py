@@ -52,9 +52,27 @@ def write_factors(plays, held_out=None):
     files.save_factors("factors.h5", fit_factors(log, settings, held_out=held_out))
 
 
-def trained(audiorec):
+def train(audiorec):
     assert audiorec("train", *TRAIN.split(), "--device", "cpu")[0] == 0
     assert audiorec("predict", "--device", "cpu")[0] == 0
+
+
+@pytest.fixture(scope="module")
+def trained_files():
+    """What training on the library writes, {name: content}, filled by the first test to need it."""
+    return {}
+
+
+@pytest.fixture
+def trained(library, audiorec, trained_files):
+    """The library, with the network that it trained and its predictions in the current folder."""
+    if not trained_files:
+        train(audiorec)
+        written = (Path("model.h5"), Path("predictions.h5"))
+        trained_files.update({path.name: path.read_bytes() for path in written})
+    for name, content in trained_files.items():
+        Path(name).write_bytes(content)
+    return library
 
 
 def told(out):
@@ -65,8 +83,7 @@ def told(out):
     return result, auc, differences
 
 
-def test_a_trained_network_stands_between_chance_and_the_ceiling(library, audiorec):
-    trained(audiorec)
+def test_a_trained_network_stands_between_chance_and_the_ceiling(trained, audiorec):
     status, out, err = audiorec("evaluate", "--json")
     assert status == 0, err
     result, auc, differences = told(out)
@@ -86,8 +103,7 @@ def test_a_trained_network_stands_between_chance_and_the_ceiling(library, audior
     assert ("network", "random") in differences
 
 
-def test_the_table_says_which_protocol(library, audiorec):
-    trained(audiorec)
+def test_the_table_says_which_protocol(trained, audiorec):
     status, out, _ = audiorec("evaluate", "--no-baselines", "--protocol", "paper")
     header, *rows = out.splitlines()
     assert status == 0
@@ -97,13 +113,12 @@ def test_the_table_says_which_protocol(library, audiorec):
     assert any(row.startswith("network − random\t") for row in rows)
 
 
-def test_strict_wants_tracks_that_no_factor_has_seen(library, audiorec):
-    trained(audiorec)
+def test_strict_wants_tracks_that_no_factor_has_seen(trained, audiorec):
     status, out, err = audiorec("evaluate", "--protocol", "strict", "--no-baselines")
     assert (status, out) == (1, "")
     assert "factors.h5: user factors saw the test tracks" in err
-    write_factors(library, held_out=np.arange(N) % 6 < 2)
-    trained(audiorec)
+    write_factors(trained, held_out=np.arange(N) % 6 < 2)
+    train(audiorec)
     status, out, err = audiorec("evaluate", "--no-baselines", "--json")
     result, auc, _ = told(out)
     assert result["protocol"] == "strict"
@@ -112,16 +127,14 @@ def test_strict_wants_tracks_that_no_factor_has_seen(library, audiorec):
     assert audiorec("evaluate", "--protocol", "paper")[0] == 1
 
 
-def test_min_listeners_leaves_out_what_is_hardly_known(library, audiorec):
-    trained(audiorec)
+def test_min_listeners_leaves_out_what_is_hardly_known(trained, audiorec):
     assert audiorec("evaluate", "--no-baselines", "--min-listeners", 1)[0] == 0
     status, _, err = audiorec("evaluate", "--no-baselines", "--min-listeners", 60)
     assert status == 1
     assert "0 test tracks have 60 listeners or more" in err
 
 
-def test_predictions_of_another_network_are_refused(library, audiorec):
-    trained(audiorec)
+def test_predictions_of_another_network_are_refused(trained, audiorec):
     predictions = files.load_predictions("predictions.h5")
     files.save_predictions("predictions.h5", replace(predictions, fingerprint="another"))
     status, _, err = audiorec("evaluate")
@@ -129,16 +142,14 @@ def test_predictions_of_another_network_are_refused(library, audiorec):
     assert "predictions.h5 was not made from model.h5 as it is now" in err
 
 
-def test_predictions_of_other_factors_are_refused(library, audiorec):
-    trained(audiorec)
-    write_factors(library[::-1])
+def test_predictions_of_other_factors_are_refused(trained, audiorec):
+    write_factors(trained[::-1])
     status, _, err = audiorec("evaluate")
     assert status == 1
     assert "predictions.h5 holds predictions of other factors than factors.h5 has" in err
 
 
-def test_the_surer_half_is_that_of_the_smaller_deviations(library, audiorec):
-    trained(audiorec)
+def test_the_surer_half_is_that_of_the_smaller_deviations(trained, audiorec):
     tested = files.load_checkpoint("model.h5").split["test"]
     predictions = files.load_predictions("predictions.h5")
     factors, deviation = predictions.predicted_factors.copy(), np.full((N, 4), 0.1, np.float32)
@@ -156,8 +167,7 @@ def test_the_surer_half_is_that_of_the_smaller_deviations(library, audiorec):
     assert auc["network (less sure half)"] < 0.2
 
 
-def test_more_resamples_and_another_seed_draw_other_intervals(library, audiorec):
-    trained(audiorec)
+def test_more_resamples_and_another_seed_draw_other_intervals(trained, audiorec):
 
     def interval(*options):
         _, out, _ = audiorec("evaluate", "--no-baselines", "--json", *options)

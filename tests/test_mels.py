@@ -317,7 +317,7 @@ def test_excerpts_are_a_number_or_full_and_the_same_again(here, audiorec, write_
 
 
 def test_predictions_and_the_network_take_several_excerpts(
-    here, audiorec, write_tone, checkpoint_file
+    here, audiorec, write_tone, checkpoint_file, loading_in_process
 ):
     write_tone("audio/a.flac", 90)
     write_tone("audio/b.flac", 20)

@@ -182,6 +182,21 @@ def test_a_click_on_the_map_plays_the_middle_and_lists(open_page, linked):
     assert page.inner_text("#now") == "artist 1 - title 7, from 0:05"
 
 
+def test_a_click_on_the_chosen_track_plays_it_and_one_beside_all_changes_nothing(open_page, linked):
+    page = open_page(linked)
+    page.fill("#query", "title 7")
+    page.keyboard.press("Enter")
+    assert page.inner_text("#now") == "Nothing plays"
+    page.mouse.click(*place_of(page, 7))
+    assert heard(page)[0].endswith("/7.flac")
+    box = page.locator("#map").bounding_box()
+    page.mouse.click(box["x"] + 3, box["y"] + 3)
+    assert names(page)[0] == "artist 1 - title 7"
+    assert page.evaluate("map.source.selected.indices[0]") == 7
+    page.mouse.click(*place_of(page, 2))
+    wait_until(page, "chosen === 2")
+
+
 def test_the_map_names_what_is_under_the_pointer(open_page, linked):
     page = open_page(linked)
     page.mouse.move(*place_of(page, 0))
@@ -336,6 +351,117 @@ def test_clips_are_made_once_and_those_of_before_go(library, copied, tmp_path, c
     assert [path.name for path in folder.iterdir()] == ["index.html"]
 
 
+def test_clips_that_are_not_ours_are_left_alone(library, linked, tmp_path, capfd):
+    (tmp_path / "others").mkdir()
+    others = tmp_path / "others/0123456789abcdef.mp3"
+    others.write_bytes(b"mine")
+    shutil.copytree(linked, tmp_path / "page")
+    (tmp_path / "page/clips").symlink_to(tmp_path / "others")
+    (tmp_path / "mine/clips").mkdir(parents=True)
+    (tmp_path / "mine/clips/thesis.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "broken").symlink_to("nowhere")
+    for folder in ("page", "mine", "file", "broken"):
+        assert make(library, tmp_path / folder, "--no-filters") == 1
+        assert f"{folder} exists and is no page of audiorec" in capfd.readouterr().err
+    assert others.read_bytes() == b"mine"
+    assert (tmp_path / "mine/clips/thesis.txt").exists()
+
+
+def test_what_a_stopped_run_left_is_taken_away(library, linked, tmp_path):
+    folder = tmp_path / "page"
+    shutil.copytree(linked, folder)
+    (folder / "clips").mkdir()
+    (folder / "clips/0123456789abcdef.mp3.99.part").write_bytes(b"half")
+    (folder / ".audiorec-99.part").write_bytes(b"half")
+    assert make(library, folder, "--no-filters") == 0
+    assert not (folder / "clips").exists()
+    (folder / "index.html").unlink()
+    (folder / ".audiorec-99.part").unlink()
+    (folder / "clips").mkdir()
+    (folder / "clips/0123456789abcdef.mp3.99.part").write_bytes(b"half")
+    assert make(library, folder, "--no-filters") == 0
+
+
+def changed_predictions(library, out, **columns):
+    """Writes the library's predictions with other columns of its tracks."""
+    predictions = files.load_predictions(library / "p.h5")
+    options = {"audio_folder": columns.pop("audio_folder", predictions.audio_folder)}
+    changed = replace(predictions.tracks, **columns)
+    files.save_predictions(out, replace(predictions, tracks=changed, **options))
+    return out
+
+
+def test_a_mels_file_of_other_tracks_makes_no_page(library, tmp_path, capfd):
+    path = changed_predictions(library, tmp_path / "p.h5", size=np.arange(N) + 1)
+    assert make(library, tmp_path / "page", "--predictions", path) == 1
+    assert "the predictions are of other tracks than the mels file" in capfd.readouterr().err
+    path = changed_predictions(library, path, size=np.where(np.arange(N) == 3, 99, np.arange(N)))
+    assert make(library, tmp_path / "page", "--predictions", path) == 0
+    assert "1 of 12 tracks of the mels file are not in the predictions" in capfd.readouterr().err
+    assert not any(f["row"] == 3 for f in filter_rows(tmp_path / "page"))
+
+
+def data_of(folder):
+    """What a page holds."""
+    html = (folder / "index.html").read_text()
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html)
+    return json.loads(found)
+
+
+def filter_rows(folder):
+    lists = (each for card in data_of(folder)["filters"] for each in card["lists"])
+    return [row for each in lists for row in each["rows"]]
+
+
+def test_a_library_that_moved_is_told(library, tmp_path, capfd):
+    path = changed_predictions(library, tmp_path / "p.h5", audio_folder=str(tmp_path / "gone"))
+    options = ("--predictions", path, "--no-filters")
+    assert make(library, tmp_path / "a", *options) == 0
+    assert f"12 of 12 audio files are not in {tmp_path}/gone: if" in capfd.readouterr().err
+    assert make(library, tmp_path / "b", *options, "--copy-audio", "--workers", 1) == 1
+    assert f"no file in {tmp_path}/gone gives a clip: if the folder" in capfd.readouterr().err
+    assert not (tmp_path / "b/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["a #b?c%41.flac", "new\nline.flac", "caf\udce9.flac", "<b>&amp;.flac", "x:y.flac"]
+)
+def test_files_of_any_name_are_played(library, tmp_path, open_page, name):
+    music = tmp_path / "mu#sic"
+    music.mkdir()
+    shutil.copy(library / "music/folder/1.flac", music / name)
+    paths = [name if row == 1 else f"{row}.flac" for row in range(N)]
+    changed = {"path": paths, "audio_folder": str(music), "artist": ["</script><i>"] * N}
+    path = changed_predictions(library, tmp_path / "p.h5", **changed)
+    options = ("--predictions", path, "--no-filters", "--color", "artist")
+    assert make(library, tmp_path / "page", *options) == 0
+    page = open_page(tmp_path / "page")
+    page.fill("#query", "cafe del")
+    page.keyboard.press("Enter")
+    page.click("#alike-list .play >> nth=0")
+    heard(page)
+    assert page.inner_text("#legend").strip().startswith("</script><i>")
+
+
+def test_a_map_by_genre(library, tmp_path, capfd):
+    options = ("--no-filters", "--color", "genre")
+    assert make(library, tmp_path / "page", *options) == 0
+    assert [name for name, *_ in data_of(tmp_path / "page")["legend"]] == ["Polka", "Ska"]
+    path = changed_predictions(library, tmp_path / "p.h5", genre=[""] * N)
+    assert make(library, tmp_path / "page", *options, "--predictions", path) == 0
+    assert "no track has a known genre: the map is grey" in capfd.readouterr().err
+
+
+def test_nothing_half_written_after_ctrl_c(library, tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupted)
+    assert make(library, tmp_path / "page", "--no-filters") == 130
+    assert list((tmp_path / "page").iterdir()) == []
+
+
 def test_a_folder_of_other_things_is_left_alone(library, tmp_path, capfd):
     (tmp_path / "index.html").write_text("my homepage")
     assert make(library, tmp_path) == 1
@@ -346,7 +472,6 @@ def test_a_folder_of_other_things_is_left_alone(library, tmp_path, capfd):
 
 
 def test_a_page_that_is_made_anew_knows_itself(linked):
-    data = (linked / "index.html").read_bytes()
-    assert is_page(data)
-    (found,) = re.findall(rb'<script type="application/json" id="data">(.*?)</script>', data)
-    assert len(json.loads(found)["tracks"]["title"]) == N
+    assert is_page((linked / "index.html").read_bytes())
+    assert len(data_of(linked)["tracks"]["title"]) == N
+    assert not is_page(b"<html></html>")

@@ -249,7 +249,10 @@ def test_m3u_of_other_programs(tmp_path):
         "\ufeff#EXTM3U\r\n#EXTINF:1,x\r\n\r\nMusic\\é.mp3\r\n  ./b.mp3\t\r\n/abs/c.mp3\r\n"
         "http://radio/x.mp3\r\nfile:///d%20e.mp3\r\nfile://localhost/f.mp3\r\nfile://nas/g.mp3\r\n"
     )
-    paths = [f"{tmp_path}/Music/é.mp3", f"{tmp_path}/b.mp3", "/abs/c.mp3", "/d e.mp3", "/f.mp3"]
+    paths = [
+        f"{tmp_path}/Music/é.mp3", f"{tmp_path}/b.mp3", "/abs/c.mp3", None, "/d e.mp3", "/f.mp3",
+        None,
+    ]  # fmt: skip
     assert read(tmp_path, "a.m3u8", text) == paths
     assert read(tmp_path, "a.M3U", text) == paths
     assert read(tmp_path, "b.m3u", "é.mp3\n".encode("latin-1")) == [f"{tmp_path}/é.mp3"]
@@ -266,7 +269,12 @@ def test_xspf_of_other_programs(tmp_path):
         <x:track><x:title>nowhere</x:title><x:location/></x:track>
         <x:track><x:location>urn:x:y</x:location><x:location>file:/b.mp3#t=3</x:location></x:track>
         </x:trackList></x:playlist>"""
-    assert read(tmp_path, "a.xspf", text.encode("latin-1")) == ["/base/a é&.mp3", "/b.mp3"]
+    assert read(tmp_path, "a.xspf", text.encode("latin-1")) == [
+        "/base/a é&.mp3",
+        None,
+        None,
+        "/b.mp3",
+    ]
 
 
 def test_jspf_of_other_programs(tmp_path):
@@ -277,7 +285,7 @@ def test_jspf_of_other_programs(tmp_path):
         {"location": None},
     ]
     text = json.dumps({"playlist": {"track": tracks}})
-    assert read(tmp_path, "a.jspf", text) == [f"{tmp_path}/a b.mp3", "/c.mp3"]
+    assert read(tmp_path, "a.jspf", text) == [f"{tmp_path}/a b.mp3", "/c.mp3", None, None]
     assert read(tmp_path, "b.jspf", '{"playlist": {}}') == []
 
 

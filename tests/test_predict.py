@@ -14,6 +14,8 @@ from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.records import AnalysedTrack, Tracks
 
+pytestmark = pytest.mark.usefixtures("loading_in_process")
+
 
 @pytest.fixture
 def unsure():
@@ -65,7 +67,9 @@ def test_a_network_without_variances_writes_no_deviations(two_excerpts, audiorec
     assert files.load_predictions("predictions.h5").deviation is None
 
 
-def test_spectrograms_of_other_windows_are_refused(here, audiorec, mels_file, factors_file):
+def test_spectrograms_of_other_windows_are_refused(
+    here, audiorec, mels_file, factors_file, quick_training
+):
     mels_file("mels.h5", 12)
     factors_file("factors.h5", 12)
     assert audiorec("train", "--epochs", 1, "--lr", 1e-3, "--device", "cpu")[0] == 0

@@ -181,7 +181,7 @@ def test_queries_that_cancel_out_or_cannot_be_picked_from_are_one_line(
 
 
 def test_predictions_are_made_where_there_is_only_a_checkpoint(
-    here, audiorec, checkpoint_file, mels_file
+    here, audiorec, checkpoint_file, mels_file, loading_in_process
 ):
     checkpoint_file("model.h5")
     mels_file("out.h5")

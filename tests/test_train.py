@@ -37,7 +37,7 @@ def assert_same_weights(one, other):
         np.testing.assert_array_equal(one[name], other[name])
 
 
-def test_the_same_seed_gives_the_same_weights(library, audiorec):
+def test_the_same_seed_gives_the_same_weights(library, audiorec, quick_training):
     assert audiorec("train", *SHORT, "--out", "one.h5")[0] == 0
     assert audiorec("train", *SHORT, "--out", "two.h5")[0] == 0
     assert_same_weights("one.h5", "two.h5")
@@ -209,8 +209,9 @@ def test_resume_refuses_other_tracks(library, audiorec, mels_file, quick_trainin
     assert "others than model.h5 was trained on" in err
 
 
-def test_a_killed_training_goes_on_from_what_it_saved(library, audiorec):
-    longer = [str(argument) for argument in ("train", *SHORT, "--epochs", 6)]
+def test_a_killed_training_goes_on_from_what_it_saved(library, audiorec, loading_in_process):
+    small = ("--layers", 1, "--descriptors", "none")
+    longer = [str(argument) for argument in ("train", *SHORT, *small, "--epochs", 6)]
     script = (
         "from audiorec_cli.commands import train\n"
         "from audiorec_cli.cli import main\n"

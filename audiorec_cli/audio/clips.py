@@ -37,7 +37,7 @@ def write_clip(source, out, *, start_s, seconds):
                 temporary, sound, SAMPLE_RATE, format="MP3", compression_level=COMPRESSION
             )
             os.replace(temporary, out)
-        except soundfile.LibsndfileError as error:
+        except (soundfile.LibsndfileError, OSError) as error:
             raise AudiorecError(
                 f"{out} cannot be written ({error}): make room, then run the same command again"
             ) from error

@@ -23,8 +23,8 @@ ColorOption = Annotated[
     Color | None,
     typer.Option(
         "--color",
-        help="What the commonest get a colour of, and regions are called by; folder is the first "
-        "part of the path.",
+        help="What colours and the names of regions stand for; folder is the first part of the "
+        "path.",
         show_default="folder where there are 2 to 30, artist otherwise",
     ),
 ]
@@ -63,6 +63,8 @@ def arranged(path, predicted, *, color, perplexity, seed, labels):
         raise AudiorecError(f"{path} holds no tracks: make it again with 'audiorec predict'")
     by = color.value if color else usual_grouping(predicted.tracks)
     groups = group_names(predicted.tracks, by)
+    if not any(groups):
+        console.note(f"no track has a known {by}: the map is grey")
     xy = _projected(predicted.predicted_factors, perplexity, seed)
     return Arranged(xy, color_groups(groups), find_regions(xy, groups, labels), by)
 

@@ -65,21 +65,31 @@ class Ranking:
                 # a track is listed once, so its other excerpts must not crowd others out
                 k=self._k * int(self._library.n_excerpts.max()),
                 batch_size=batch_size,
+                n_sound=self._frames_of_sound(),
                 on_batch=advance,
             )
+
+    def _frames_of_sound(self):
+        """(n_excerpts,) frames that see nothing of the silence behind a short track."""
+        params = self._library.params
+        n_samples = self._library.sound_s[self._excerpts] * params["sample_rate"]
+        return 1 + np.floor((n_samples - params["n_fft"]) / params["hop_length"] + 1e-6)
 
     def selectivity(self, layer, by):
         """(n_filters,) how sharply each filter picks out its tracks, as in TopExcerpts."""
         return self._top[layer, by].selectivity
 
     def list_of(self, layer, by, number):
-        """The FilterList of one filter, a track once."""
+        """The FilterList of one filter, a track once; tracks that it is silent over have no place.
+
+        An activation of exactly 0 is that of a rectified unit that did not fire.
+        """
         top, rows, listed = self._top[layer, by], [], set()
         columns = (top.excerpts, top.values, top.frames)
         for index, value, frame in zip(*(column[number] for column in columns), strict=True):
             excerpt = int(self._excerpts[index])
             track = int(self._library.excerpt_track[excerpt])
-            if track not in listed and len(rows) < self._k:
+            if value != 0 and track not in listed and len(rows) < self._k:
                 listed.add(track)
                 second = self._second(layer, excerpt, int(frame))
                 rows.append(Row(len(rows) + 1, float(value), second, track, excerpt))

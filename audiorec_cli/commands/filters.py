@@ -72,6 +72,8 @@ def filters(
     network = inference.network_of(trained, torch_device)
     weights = of_network.first_filters(network)
     numbers = _numbers(chosen, len(weights))
+    if mels is not None and sort != Sort.firing:
+        raise AudiorecError("--mels goes with --sort firing: add it")
     shares = None
     if sort == Sort.firing:
         shares = _firing_shares(network, trained, found("mels", mels), batch_size)

@@ -94,6 +94,19 @@ def _mels_of(predicted):
     return here[0] if len(here) == 1 else None
 
 
+def rows_of(library, tracks):
+    """Which row of some Tracks is the very file of which row of a library's: {row there: here}."""
+    rows = {}
+    for place, track_id in enumerate(library.track_id):
+        row = tracks.row_of_track_id.get(track_id)
+        if row is not None and all(
+            getattr(library, column)[place] == getattr(tracks, column)[row]
+            for column in ("path", "size", "mtime_ns")
+        ):
+            rows[place] = row
+    return rows
+
+
 def _go_by_one_name(tracks, one, other):
     artist = normalised(tracks.artist[one])
     if not artist or artist != normalised(tracks.artist[other]):
@@ -107,12 +120,12 @@ def _comparing_sound(predicted, library, reader):
 
     first = np.searchsorted(library.excerpt_track, np.arange(len(library.tracks)))
     middle = first + (library.n_excerpts - 1) // 2
+    place_of = {row: place for place, row in rows_of(library.tracks, predicted.tracks).items()}
     max_shift = round(MAX_SHIFT_S * library.params["sample_rate"] / library.params["hop_length"])
 
     @functools.lru_cache(maxsize=256)
     def mel_of(row):
-        place = library.tracks.row_of_track_id.get(predicted.tracks.track_id[row])
-        return None if place is None else reader.read(int(middle[place]))
+        return reader.read(int(middle[place_of[row]])) if row in place_of else None
 
     def sound_the_same(one, other):
         factors = predicted.predicted_factors

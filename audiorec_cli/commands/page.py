@@ -1,5 +1,6 @@
 """audiorec page: a folder to open in a browser, with the map, the filters and the sound."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from audiorec_cli import console
 from audiorec_cli.commands.arranging import ColorOption, Labels, Perplexity, arranged
 from audiorec_cli.commands.page_filters import page_filters
 from audiorec_cli.commands.page_sound import (
+    CLIP,
     CLIPS,
     SECONDS,
     ClippedSound,
@@ -78,6 +80,8 @@ def page(
     from audiorec_cli.output.writing import write_whole
 
     _require_folder(folder)
+    if no_filters and (checkpoint or mels):
+        raise AudiorecError("--no-filters reads neither checkpoint nor mels file: leave them out")
     path, predicted = load_predicted(predictions)
     filters = None
     if not no_filters:
@@ -93,23 +97,30 @@ def page(
 
 
 def _require_folder(folder):
-    """Refuse a folder that holds anything but a page made here, or the clips of one."""
-    from audiorec_cli.output.page import HEAD_BYTES, is_page
+    """Refuse a folder that holds anything but a page made here, or the clips of one begun."""
     from audiorec_cli.output.writing import require_folder
 
-    if not folder.exists():
+    if not os.path.lexists(folder):
         require_folder(folder.parent, f"to make {folder.name} in")
         return
-    index = folder / INDEX
-    is_ours = folder.is_dir() and {p.name for p in folder.iterdir()} <= {INDEX, CLIPS}
-    if is_ours and index.exists():
-        with open(index, "rb") as file:
-            is_ours = is_page(file.read(HEAD_BYTES))
-    if not is_ours:
+    clips = folder / CLIPS
+    if not folder.is_dir() or not _is_ours(folder) or clips.is_symlink() or clips.is_file():
         raise AudiorecError(
             f"{folder} exists and is no page of audiorec: name another folder, or remove it"
         )
     require_folder(folder, "")
+
+
+def _is_ours(folder):
+    from audiorec_cli.output.page import HEAD_BYTES, is_page
+
+    index, clips = folder / INDEX, folder / CLIPS
+    if index.is_file():
+        with open(index, "rb") as file:
+            return is_page(file.read(HEAD_BYTES))
+    others = {path.name for path in folder.iterdir()} - {CLIPS}
+    begun = list(clips.iterdir()) if clips.is_dir() else []
+    return not others and all(CLIP.fullmatch(path.name) for path in begun)
 
 
 def _page(predicted, placed, filters, sound, title):

@@ -4,9 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from audiorec_cli import console
 from audiorec_cli.commands.filter_lists import Ranking, SharedTags
+from audiorec_cli.commands.listing import rows_of
 from audiorec_cli.commands.predict import require_same_spectrograms
 from audiorec_cli.commands.unseen import unseen_excerpts
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import found
 
 LAYER, WAYS = "conv1", ("max", "mean")
@@ -24,33 +27,51 @@ class PageFilters(NamedTuple):
     shared: Any
 
     def cards(self, tracks, sound):
-        """The FilterCard of each filter, on a page of these Tracks; sound : what it plays."""
+        """The FilterCard of each filter, on a page of these Tracks; sound : what it plays.
+
+        Raises AudiorecError where the tracks are none of the library's.
+        """
         from audiorec_cli.output.filter_pictures import colour_scale, strip_png
         from audiorec_cli.output.page import FilterCard
 
-        scale = colour_scale(self.weights)
+        scale, rows = colour_scale(self.weights), self._joined(tracks)
         cards = []
         for number, weights in enumerate(self.weights):
             lists = [self.ranking.list_of(LAYER, by, number) for by in WAYS]
             told = [
-                (each.by, self.shared.of(each), self._rows(each, tracks, sound)) for each in lists
+                (listed.by, self.shared.of(listed), self._rows(listed, rows, sound))
+                for listed in lists
             ]
             cards.append(FilterCard(number, strip_png(weights, scale), told))
         return cards
 
-    def _rows(self, filter_list, tracks, sound):
-        """The FilterRows of a FilterList, but for tracks that the page has not."""
+    def _joined(self, tracks):
+        """The row on the page of each row of the library that is there."""
+        rows, n_tracks = rows_of(self.library.tracks, tracks), len(self.library.tracks)
+        if not rows:
+            raise AudiorecError(
+                "the predictions are of other tracks than the mels file: make them again with "
+                "'audiorec predict', or leave the filters out with --no-filters"
+            )
+        if len(rows) < n_tracks:
+            console.note(
+                f"{n_tracks - len(rows)} of {n_tracks} tracks of the mels file are not in the "
+                "predictions, or were others then: they are in no filter's list"
+            )
+        return rows
+
+    def _rows(self, filter_list, rows, sound):
+        """The FilterRows of a FilterList, of the tracks that are on the page."""
         from audiorec_cli.output.page import FilterRow
 
-        rows = []
+        made = []
         for listed in filter_list.rows:
-            track_id = self.library.tracks.track_id[listed.track]
-            row = tracks.row_of_track_id.get(track_id)
+            row = rows.get(listed.track)
             if row is not None:
                 start_s = float(self.library.start_s[listed.excerpt])
                 played = sound.of(row, start_s, listed.second)
-                rows.append(FilterRow(row, listed.second, listed.activation, played))
-        return rows
+                made.append(FilterRow(row, listed.second, listed.activation, played))
+        return made
 
 
 def page_filters(checkpoint, mels, *, k, batch_size, device):
@@ -67,7 +88,8 @@ def page_filters(checkpoint, mels, *, k, batch_size, device):
     library = files.load_mels(path)
     require_same_spectrograms(trained, library, path)
     network = inference.network_of(trained, training.pick_device(device.value))
-    excerpts = unseen_excerpts(library, trained.split)
+    remedy = "leave the filters out with --no-filters"
+    excerpts = unseen_excerpts(library, trained.split, remedy=remedy)
     lists = [(LAYER, by) for by in WAYS]
     ranking = Ranking(network, path, library, excerpts, lists, k=k, batch_size=batch_size)
     shared = SharedTags(library.tracks, np.unique(library.excerpt_track[excerpts]))

@@ -6,12 +6,15 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
 
 SECONDS = 30.0
 TIME_LIMIT_S = 120.0
 CLIPS = "clips"
-CLIP = re.compile(r"[0-9a-f]{16}\.mp3")
+CLIP = re.compile(r"[0-9a-f]{16}\.mp3(\.\d+\.part)?")  # whole, or left by a run that was stopped
+HEARD_S = 10.0  # at least, of a track that is played from where a filter fires
 FAILURES_SHOWN = 5
+MOVED = "if the folder has moved run 'audiorec mels' and 'audiorec predict' on it"
 
 
 class LinkedSound:
@@ -29,7 +32,8 @@ class LinkedSound:
         from audiorec_cli.output.page import Sound
 
         first = start_s if second is None else second
-        return Sound(self._url(row), round(first, 2), round(start_s + SECONDS, 2))
+        until_s = max(start_s + SECONDS, first + HEARD_S)
+        return Sound(self._url(row), round(first, 2), round(until_s, 2))
 
     def _url(self, row):
         path = self._path(row)
@@ -43,7 +47,12 @@ class LinkedSound:
         return os.path.join(self._audio_folder, self._tracks.path[row])
 
     def finish(self):
-        """Nothing, for the files are there."""
+        """Tell how many of the files are not there."""
+        rows = range(len(self._tracks))
+        if n_gone := sum(not os.path.exists(self._path(row)) for row in rows):
+            console.note(
+                f"{n_gone} of {len(rows)} audio files are not in {self._audio_folder}: {MOVED}"
+            )
 
 
 class ClippedSound(LinkedSound):
@@ -67,11 +76,14 @@ class ClippedSound(LinkedSound):
             mtime_ns=int(tracks.mtime_ns[row]),
         )
         self._jobs[name] = (self._path(row), str(self._clips / name), start_s)
-        from_s = 0.0 if second is None else max(0.0, second - start_s)
+        from_s = 0.0 if second is None else min(max(0.0, second - start_s), SECONDS - HEARD_S)
         return Sound(f"{CLIPS}/{name}", round(from_s, 2), SECONDS)
 
     def finish(self):
-        """Write the clips that are not there yet, and tell which cannot be."""
+        """Write the clips that are not there yet, and tell which cannot be.
+
+        Raises AudiorecError where there is none at all.
+        """
         from audiorec_cli.audio.clips import write_clips
 
         self._clips.mkdir(exist_ok=True)
@@ -85,10 +97,16 @@ class ClippedSound(LinkedSound):
             ):
                 failures += [(source, why)] if why else []
                 advance()
+        self._tell(failures)
+
+    def _tell(self, failures):
+        """Name the first files that gave no clip, and count them."""
         for source, why in failures[:FAILURES_SHOWN]:
             console.note(f"no clip: {source}: {why}")
-        if len(failures) > FAILURES_SHOWN:
-            console.note(f"… and {len(failures) - FAILURES_SHOWN} more")
+        if len(failures) == len(self._jobs):
+            raise AudiorecError(f"no file in {self._audio_folder} gives a clip: {MOVED}")
+        if failures:
+            console.note(f"{len(failures)} of {len(self._jobs)} clips are missing")
 
     @property
     def names(self):

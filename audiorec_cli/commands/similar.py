@@ -1,6 +1,7 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
 import numpy as np
+import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.joining import require_same_factors
@@ -32,7 +33,7 @@ COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
 
 def similar(
-    queries: Queries = None,
+    query: Queries = None,
     k: K = 10,
     not_: Not = None,
     extend: Extend = None,
@@ -60,11 +61,12 @@ def similar(
     """
     from audiorec_cli.retrieval.answering import Space, answered
 
-    _check_request(queries, not_, extend, path_to, pick, k, out)
+    _check_request(query, not_, extend, path_to, pick, k)
+    _check_options(out, relative_to, mels, duplicates)
     path, predicted = load_predicted(predictions)
-    asked = _asked(predicted, queries or (), not_ or (), extend, path_to, pick)
+    asked = _asked(predicted, query or (), not_ or (), extend, path_to, pick)
     coordinates = _coordinates(by, path, predicted, factors)
-    space = Space(coordinates, predicted.tracks, spread=spread)
+    asked, space = _known(asked, coordinates), Space(coordinates, predicted.tracks, spread=spread)
     limits = {"artist": max_per_artist, "album": max_per_album}
     drop = duplicates is Duplicates.drop
     with choosing(predicted, mels, limits=limits, drop_duplicates=drop) as chooser:
@@ -72,19 +74,26 @@ def similar(
     _print_or_write(ranked, asked, predicted, out, relative_to, as_json)
 
 
-def _check_request(queries, not_, extend, path_to, pick, k, out):
-    from audiorec_cli.output.playlists import require_playlist
-
+def _check_request(queries, not_, extend, path_to, pick, k):
     if not queries and extend is None:
-        raise AudiorecError("nothing to be similar to: name a track, or a playlist with --extend")
+        raise typer.BadParameter("name a track, or a playlist with --extend.", param_hint="QUERY")
     if pick is not None and (len(queries or ()) != 1 or not_ or path_to):
         raise AudiorecError("--pick goes with a single query: ask for one at a time")
     if path_to is not None and (not_ or extend or len(queries) != 1):
         raise AudiorecError("--path-to goes with a single query: ask for one at a time")
     if path_to is not None and k < 2:
         raise AudiorecError("a path has two ends: ask for 2 tracks at least with -k")
+
+
+def _check_options(out, relative_to, mels, duplicates):
+    from audiorec_cli.output.playlists import require_playlist
+
     if out is not None:
         require_playlist(out)
+    elif relative_to is not None:
+        raise AudiorecError("--relative-to goes with --out: name a playlist to write")
+    if mels is not None and duplicates is Duplicates.keep:
+        raise AudiorecError("--mels goes with --duplicates drop: add it")
 
 
 def _asked(predicted, queries, not_, extend, path_to, pick):
@@ -109,16 +118,30 @@ def _rows_of_playlist(playlist, predicted):
     from audiorec_cli.retrieval.lookup import find_paths
 
     locations = read_playlist(playlist)
-    found = find_paths(locations, predicted.tracks, predicted.audio_folder)
-    rows = [row for row in found if row is not None]
+    paths = [path for path in locations if path is not None]
+    found = find_paths(paths, predicted.tracks, predicted.audio_folder)
+    rows = list(dict.fromkeys(row for row in found if row is not None))
     if not rows:
         raise AudiorecError(
             f"{playlist}: none of its {console.counted(len(locations), 'track')} is in the "
             "predictions: name a playlist of this library, or predict anew with 'audiorec predict'"
         )
-    if n_unknown := len(locations) - len(rows):
-        console.note(f"{playlist}: {n_unknown} of {len(locations)} tracks are not in the library")
+    if n_left_out := len(locations) - len(rows):
+        console.note(
+            f"{playlist}: {n_left_out} of {len(locations)} entries are left out: not in the "
+            "library, no files, or repeated"
+        )
     return rows
+
+
+def _known(asked, coordinates):
+    """The request without those tracks of a playlist that the log has no factors of."""
+    known = [row for row in asked.near if coordinates[row].any()]
+    n_unknown = len(asked.near) - len(known)
+    if not asked.is_playlist or not known or not n_unknown:
+        return asked
+    console.note(f"the log has no factors of {console.counted(n_unknown, 'track')}: left out")
+    return asked._replace(near=known)
 
 
 def _row_of(query, tracks, pick):

@@ -40,8 +40,8 @@ Extend = Annotated[
     Path | None,
     typer.Option(
         metavar="PLAYLIST",
-        help="Go on with a playlist (.m3u8, .m3u, .xspf, .jspf): -k tracks that are near to its "
-        "tracks together, behind them.",
+        help="Go on with a playlist (.m3u8, .m3u, .xspf, .jspf): its tracks, each once and without "
+        "addresses, and behind them -k that are near to all of them together.",
     ),
 ]
 PathTo = Annotated[
@@ -102,8 +102,8 @@ DuplicatesOption = Annotated[
     Duplicates,
     typer.Option(
         "--duplicates",
-        help="drop: list a recording once, whether its other file tells by artist and title or, "
-        "where there is a mels file, by its sound.",
+        help="drop: list a recording once. Its other files have the same artist and nearly the "
+        "same title or, where there is a mels file, the same sound.",
         rich_help_panel=LIST,
     ),
 ]

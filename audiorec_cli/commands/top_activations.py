@@ -1,6 +1,7 @@
 """audiorec top-activations: what a filter hears, as playlists."""
 
 import itertools
+import os
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def top_activations(
     from audiorec_cli import files
     from audiorec_cli.convnet import inference, training
 
-    _make_folder(out)
+    _require_folder(out, relative_to)
     trained = files.load_checkpoint(found("checkpoint", checkpoint))
     network = inference.network_of(trained, training.pick_device(device.value))
     wanted = _wanted(network.settings, layers, filters, by)
@@ -81,15 +82,17 @@ def top_activations(
     console.print_table(COLUMNS, rows, as_json=as_json, section="filter", for_machines=COLUMNS[-2:])
 
 
-def _make_folder(out):
+def _require_folder(out, relative_to):
+    """Refuse a folder for playlists that cannot be made or written to, before work goes into it."""
     if out is None:
+        if relative_to is not None:
+            raise AudiorecError("--relative-to goes with --out: name a folder for the playlists")
         return
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudiorecError(
-            f"{out} cannot be made: {error.strerror}: name another folder for the playlists"
-        ) from error
+    there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise AudiorecError(f"{out} cannot be made: {there} is a file: name another folder")
+    if not os.access(there, os.W_OK):
+        raise AudiorecError(f"{there}: no permission to write there: name another folder")
 
 
 def _wanted(settings, layers, filters, by):
@@ -143,15 +146,17 @@ def _describe(lists, library, excerpts, folder, suffix, relative_to):
     """Say what each list shares, and write it to a playlist where there is a folder for them."""
     shared_tags = SharedTags(library.tracks, np.unique(library.excerpt_track[excerpts]))
     index = []
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     for listed in lists:
         shared = shared_tags.of(listed)
-        console.note(
-            f"{listed.layer} filter {listed.filter} by {listed.by}: "
-            + (shared or "its tracks share no genre, artist or folder")
-        )
+        told = shared or "its tracks share no genre, artist or folder"
+        if not listed.rows:
+            told = "it fires over no test track"
+        console.note(f"{listed.layer} filter {listed.filter} by {listed.by}: {told}")
         if folder is not None:
             name = _write_playlist(folder, listed, library, suffix, relative_to)
-            highest = f"{listed.rows[0].activation:.4g}"
+            highest = f"{listed.rows[0].activation:.4g}" if listed.rows else ""
             index.append((name, *listed[:3], len(listed.rows), highest, shared))
     if folder is not None:
         _write_index(folder, index)
@@ -170,5 +175,7 @@ def _write_playlist(folder, listed, library, suffix, relative_to):
 
 
 def _write_index(folder, rows):
+    from audiorec_cli.output.writing import write_whole
+
     lines = ["\t".join(map(console.printable, row)) for row in (INDEX, *rows)]
-    (folder / "index.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_whole(("\n".join(lines) + "\n").encode(), folder / "index.tsv")

@@ -41,8 +41,8 @@ Layers = Annotated[
     list[str] | None,
     typer.Option(
         "--layer",
-        help="conv1, conv2 …, dense1, dense2 …, output (the predicted factors), or all; may be "
-        "repeated.",
+        help="conv1, conv2 …, dense1, dense2 …, output (the factors, before they are averaged and "
+        "normalised), or all; may be repeated.",
         show_default="the last hidden one",
     ),
 ]

@@ -7,9 +7,9 @@ import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
+from audiorec_cli.convnet.activations import require_numbers
 from audiorec_cli.convnet.layers import MAXOUT_PIECES
 from audiorec_cli.convnet.loading import Excerpts, Loader, closing_loaders
-from audiorec_cli.errors import AudiorecError
 
 
 @torch.inference_mode()
@@ -67,11 +67,7 @@ def firing_shares(network, open_reader, rows, *, batch_size, on_batch=lambda n: 
         for mels, _ in loader.epoch(0):
             # later layers are not computed
             _, activations = next(network.activations(mels.to(device)))
-            if not activations.isfinite().all():
-                raise AudiorecError(
-                    "the spectrograms hold values that are no numbers: make them again with "
-                    "'audiorec mels'"
-                )
+            require_numbers(activations)
             n_fired = n_fired + (activations > 0).sum(dim=(0, 2))
             n_frames += activations.shape[0] * activations.shape[2]
             on_batch(len(mels))

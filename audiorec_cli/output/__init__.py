@@ -1,1 +1,1 @@
-"""What people take away: playlists."""
+"""What people take away: playlists, pictures and pages."""

@@ -38,7 +38,7 @@ const paint = () => {
 }
 dark.addEventListener("change", paint)
 paint()
-if (window.innerWidth < 600) {
+if (window.innerWidth < 760) {
   labels.text_font_size = "11px"
   const first = ([name, column]) => [name, Array.from(column).slice(0, 6)]
   labels.source.data = Object.fromEntries(Object.entries(labels.source.data).map(first))
@@ -55,8 +55,8 @@ def map_plot(xy, tracks, coloring, regions=()):
     xy : (n, 2) float32; tracks : Tracks; coloring : Coloring of the n tracks
     regions : with x, y and name
     Its one source of points is "tracks", in the order of the tracks, with the columns x, y,
-    title, artist, name, color, alpha and row, drawn by the renderer "points"; the names of regions
-    are the label set "regions".
+    title, artist, color and alpha, drawn by the renderer "points"; the names of regions are the
+    label set "regions".
     It has no background of its own, so that it lies on pages light and dark.
     """
     plot = figure(
@@ -85,16 +85,14 @@ def _source(xy, tracks, coloring):
             "y": xy[:, 1],
             "title": [one_line(tracks.title[row] or tracks.track_id[row]) for row in rows],
             "artist": [one_line(artist) for artist in tracks.artist],
-            "name": [one_line(tracks.name(row)) for row in rows],
             "color": coloring.colors,
             "alpha": np.where(np.array(coloring.colors) == OTHER_COLOR, 0.45, 0.9),
-            "row": np.arange(len(tracks), dtype=np.int32),
         },
     )
 
 
 def _add_points(plot, source):
-    size = point_size(len(source.data["row"]))
+    size = point_size(len(source.data["x"]))
     points = plot.scatter(
         "x",
         "y",
@@ -120,7 +118,7 @@ def _add_tools(plot, points):
         PanTool(),
         zoom,
         ResetTool(),
-        TapTool(renderers=[points], visible=False),
+        TapTool(renderers=[points], mode="replace", visible=False),
         HoverTool(renderers=[points], tooltips=TOOLTIP, limit=MOST_UNDER_POINTER, visible=False),
     )
     plot.toolbar.logo = None

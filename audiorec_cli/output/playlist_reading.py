@@ -19,23 +19,24 @@ MAX_DEPTH = 64  # of elements; a location is the fourth
 
 XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 
-# "C:" is a drive, not a scheme
 EDIT_LIST = re.compile(r"edl://%(\d{1,5})%")  # for mpv: the length of a path, and the path
+# "C:" is a drive, not a scheme
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:/")
 
 
 def read_playlist(path):
-    """The local files that a playlist names: absolute paths in its order, whether there or not.
+    """What a playlist names: absolute paths in its order, of files that may be there or not.
 
     path : a file that ends in one of SUFFIXES
-    Relative paths start at the playlist's folder. Addresses (http://…) and tracks without a
-    location are left out. Names that are not UTF-8 come with surrogate escapes.
+    Relative paths start at the playlist's folder. None stands for an address (http://…), and for a
+    track without a location. Names that are not UTF-8 come with surrogate escapes.
     Raises AudiorecError where it is no playlist, is larger than 32 MiB or cannot be read.
     """
     suffix, data = _suffix(path), _read_bytes(path)
     folder = os.path.dirname(os.path.abspath(path))
     try:
-        return [_absolute(name, folder) for name in _names(data, suffix) if name is not None]
+        names = _names(data, suffix)
+        return [None if name is None else _absolute(name, folder) for name in names]
     except (ValueError, RecursionError, ElementTree.ParseError) as error:
         raise AudiorecError(f"{path} is broken ({error}): export the playlist again") from error
 

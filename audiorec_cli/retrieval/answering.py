@@ -53,11 +53,12 @@ class Space:
         return together
 
     def steps(self, start, end, k):
-        """k directions in even steps from one track's to another's."""
+        """k directions in even steps from one track's to another's, as many as there are tracks."""
         self._require_known(start)
         self._require_known(end)
         try:
-            return waypoints(self.coordinates[start], self.coordinates[end], k)
+            ends = self.coordinates[start], self.coordinates[end]
+            return waypoints(*ends, min(k, len(self._known)))
         except ValueError as error:
             raise AudiorecError(
                 "the two tracks lie opposite each other, so every way is as short: walk by a "

@@ -6,7 +6,7 @@ FEW_FOLDERS = range(2, 31)  # folders at the top that are likely to be genres
 def group_names(tracks, by):
     """The group of each track: a list of n names, "" where it has none.
 
-    by : "artist" or "album", as tagged, or "folder": the first part of the path
+    by : "artist", "album" or "genre", as tagged, or "folder": the first part of the path
     """
     if by == "folder":
         return [path.split("/", 1)[0] if "/" in path else "" for path in tracks.path]

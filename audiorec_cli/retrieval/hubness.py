@@ -45,15 +45,3 @@ class LocalScaling:
         if k < 1:
             return np.zeros(len(rows), np.float32)
         return np.partition(cosines, -k, axis=1)[:, -k:].mean(axis=1)
-
-
-def k_occurrence(neighbours, n):
-    """How often each of n tracks is among the neighbours (m, k) of others: (n,) int64."""
-    return np.bincount(np.asarray(neighbours).ravel(), minlength=n)
-
-
-def skewness(values):
-    """The third standardised moment: above 0 where a few tracks are in far more lists than most."""
-    deviations = values - np.mean(values)
-    spread = np.sqrt(np.mean(deviations**2))
-    return float(np.mean(deviations**3) / spread**3) if spread else 0.0

@@ -1,8 +1,9 @@
 """What the tracks of a list have in common, beyond what any tracks have."""
 
 from collections import Counter
-from math import comb
 from typing import NamedTuple
+
+from scipy.stats import hypergeom
 
 UNLIKELY = 0.05  # that chance alone makes any of the tags as common
 
@@ -23,7 +24,7 @@ class Shared(NamedTuple):
     stands_out: bool
 
     def __str__(self):
-        mark = "" if self.stands_out else ", which may be all"
+        mark = "" if self.stands_out else ", which may explain it"
         listed = f"{self.n_listed} of {self.n}"
         return f"{self.kind} {self.value} {listed} ({self.expected:.0%} by chance{mark})"
 
@@ -66,5 +67,4 @@ class Sharing:
 
 def _chance(n_listed, n_tagged, n, k):
     """The chance that at least n_listed of k rows drawn from n are among n_tagged."""
-    ways = sum(comb(n_tagged, i) * comb(n - n_tagged, k - i) for i in range(n_listed, k + 1))
-    return ways / comb(n, k)
+    return float(hypergeom.sf(n_listed - 1, n, n_tagged, k))

@@ -4,10 +4,6 @@ const data = JSON.parse(document.getElementById("data").textContent)
 const tracks = data.tracks
 const N_ALIKE = 20
 const N_MATCHES = 12
-const COLORS = {
-  light: {text: "#222222", paper: "#ffffff"},
-  dark: {text: "#f2f2f2", paper: "#16171a"},
-}
 
 const byId = (id) => document.getElementById(id)
 
@@ -31,10 +27,6 @@ const audio = byId("audio")
 let playing = null // {source, from, until}
 
 function play(row, sound, at) {
-  if (sound === null) {
-    byId("now").textContent = `${nameOf(row)}: its sound is not there`
-    return
-  }
   const [source, from, until] = sound
   const isLoaded = playing !== null && playing.source === source && audio.readyState > 0
   playing = {source, from, until}
@@ -248,9 +240,12 @@ const map = {
   chosen: null, // of the ring around the chosen one
   plot: null,
   ranges: null,
+  isShowing: false,
   show(row, alike) {
     if (!this.source) return
+    this.isShowing = true // the change is no tap
     this.source.selected.indices = [row, ...alike]
+    this.isShowing = false
     this.chosen.data = {x: [this.source.data.x[row]], y: [this.source.data.y[row]]}
     for (const [axis, range] of Object.entries(this.ranges)) {
       const place = this.source.data[axis][row]
@@ -272,9 +267,10 @@ const map = {
     }
     return best
   },
-  paint(theme) {
+  paint() {
     if (!this.plot) return
-    const {text, paper} = COLORS[theme]
+    const style = getComputedStyle(document.documentElement)
+    const [text, paper] = ["--text", "--paper"].map((name) => style.getPropertyValue(name).trim())
     this.plot.select_one("ring").glyph.line_color = text
     const labels = this.plot.select_one("regions")
     labels.text_color = text
@@ -295,10 +291,12 @@ byId("map").addEventListener("keydown", (event) => {
 })
 
 function tapped() {
+  if (map.isShowing) return
   const [row] = map.source.selected.indices
-  if (row === undefined || row === chosen) return
-  choose(row)
-  playTrack(row)
+  if (row !== undefined) {
+    choose(row)
+    playTrack(row)
+  } else if (chosen !== null) choose(chosen) // beside all tracks: what is listed stays marked
 }
 
 async function drawMap() {
@@ -311,7 +309,7 @@ async function drawMap() {
   map.ranges = {x: map.plot.x_range, y: map.plot.y_range}
   map.source.selected.properties.indices.change.connect(tapped)
   if (window.innerWidth < 760) makeRoom(document_)
-  map.paint(document.documentElement.dataset.theme)
+  map.paint()
   document.documentElement.dataset.map = "drawn"
 }
 
@@ -341,7 +339,7 @@ function setTheme(theme) {
   document.documentElement.dataset.theme = theme
   byId("theme").textContent = theme === "dark" ? "Light" : "Dark"
   byId("theme").setAttribute("aria-label", theme === "dark" ? "Light colours" : "Dark colours")
-  map.paint(theme)
+  map.paint()
 }
 
 byId("theme").addEventListener("click", () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"))
