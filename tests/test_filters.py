@@ -270,6 +270,27 @@ def test_by_firing_the_filter_that_always_fires_leads(planted, draw):
     assert [line.split("\t")[0] for line in out.splitlines()[1:]] == [str(TONE), str(SILENT)]
 
 
+def test_what_a_filter_has_heard_is_where_it_fires_most(planted, draw, audiorec):
+    from audiorec_cli.commands.filter_lists import Ranking
+    from audiorec_cli.convnet import inference
+
+    trained, library = files.load_checkpoint("model.h5"), files.load_mels("mels.h5")
+    network = inference.network_of(trained, "cpu")
+    lists, excerpts = [("conv1", "max")], np.arange(2, 6)
+    heard = Ranking(network, "mels.h5", library, excerpts, lists, k=1, batch_size=2).heard(network)
+    assert heard.shape == (3, 1, 128, 4)
+    assert not heard[SILENT].any()
+    expected = np.zeros((128, 4))
+    expected[TONE_BIN] = 5
+    np.testing.assert_allclose(heard[TONE, 0], expected)
+    _, out, err = draw("--show", "heard", out="heard.svg")
+    assert out == ""
+    assert "heard.svg: 3 filters of conv1" in err
+    status, _, err = audiorec("filters", "--mels", "mels.h5")
+    assert status == 1
+    assert "--mels goes with --sort firing or --show heard: add one" in err
+
+
 def test_spectrograms_that_are_no_numbers_are_one_line(planted, audiorec, mels_file):
     os.remove("mels.h5")
     mels_file("mels.h5", mels=np.full((6, 128, 599), np.nan))

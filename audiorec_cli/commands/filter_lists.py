@@ -46,20 +46,22 @@ class Ranking:
     """
 
     def __init__(self, network, path, library, excerpts, lists, *, k, batch_size):
+        from audiorec_cli import files
+
         self._settings, self._library, self._excerpts, self._k = (
             network.settings, library, excerpts, k,
         )  # fmt: skip
-        self._top = self._rank(network, path, lists, batch_size)
+        self._open_reader = functools.partial(files.MelsReader, path)
+        self._top = self._rank(network, lists, batch_size)
 
-    def _rank(self, network, path, lists, batch_size):
-        from audiorec_cli import files
+    def _rank(self, network, lists, batch_size):
         from audiorec_cli.convnet.activations import top_excerpts
 
         n_excerpts = len(self._excerpts)
         with console.progress("filters", total=n_excerpts, unit="excerpts") as advance:
             return top_excerpts(
                 network,
-                functools.partial(files.MelsReader, path),
+                self._open_reader,
                 self._excerpts,
                 lists=lists,
                 # a track is listed once, so its other excerpts must not crowd others out
@@ -78,6 +80,13 @@ class Ranking:
     def selectivity(self, layer, by):
         """(n_filters,) how sharply each filter picks out its tracks, as in TopExcerpts."""
         return self._top[layer, by].selectivity
+
+    def heard(self, network):
+        """What makes the first convolution's filters fire most, as in convnet.filters."""
+        from audiorec_cli.convnet import filters
+
+        top = self._top[self._settings.conv_layers[0], "max"]
+        return filters.heard(network, self._open_reader, self._excerpts, top.first(self._k))
 
     def list_of(self, layer, by, number):
         """The FilterList of one filter, a track once; tracks that it is silent over have no place.

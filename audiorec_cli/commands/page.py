@@ -88,11 +88,9 @@ def page(
         filters = page_filters(checkpoint, mels, k=k, batch_size=batch_size, device=device)
     placed = arranged(path, predicted, color=color, perplexity=perplexity, seed=seed, labels=labels)
     folder.mkdir(exist_ok=True)
-    sound = LinkedSound(predicted, folder)
-    if copy_audio:
-        sound = ClippedSound(predicted, folder, workers=workers)
+    sound = (ClippedSound if copy_audio else LinkedSound)(predicted, folder, workers=workers)
     write_whole(_page(predicted, placed, filters, sound, title).encode(), folder / INDEX)
-    remove_other_clips(folder, sound.names if copy_audio else set())
+    remove_other_clips(folder, sound.clips)
     console.note(f"{folder / INDEX}: {console.counted(len(predicted.tracks), 'track')}")
 
 

@@ -18,11 +18,13 @@ LAYER, WAYS = "conv1", ("max", "mean")
 class PageFilters(NamedTuple):
     """The filters of a network's first convolution, heard on the test tracks of a mels file.
 
-    library : Mels; weights : as of first_filters; ranking : Ranking; shared : SharedTags
+    library : Mels; weights, heard : as of first_filters and heard of convnet.filters
+    ranking : Ranking; shared : SharedTags
     """
 
     library: Any
     weights: np.ndarray
+    heard: np.ndarray
     ranking: Any
     shared: Any
 
@@ -34,15 +36,17 @@ class PageFilters(NamedTuple):
         from audiorec_cli.output.filter_pictures import colour_scale, strip_png
         from audiorec_cli.output.page import FilterCard
 
-        scale, rows = colour_scale(self.weights), self._joined(tracks)
+        rows = self._joined(tracks)
+        scale, heard_scale = colour_scale(self.weights), colour_scale(self.heard)
         cards = []
-        for number, weights in enumerate(self.weights):
+        for number, (weights, heard) in enumerate(zip(self.weights, self.heard, strict=True)):
             lists = [self.ranking.list_of(LAYER, by, number) for by in WAYS]
             told = [
                 (listed.by, self.shared.of(listed), self._rows(listed, rows, sound))
                 for listed in lists
             ]
-            cards.append(FilterCard(number, strip_png(weights, scale), told))
+            pictures = strip_png(weights, scale), strip_png(heard, heard_scale)
+            cards.append(FilterCard(number, *pictures, told))
         return cards
 
     def _joined(self, tracks):
@@ -93,4 +97,5 @@ def page_filters(checkpoint, mels, *, k, batch_size, device):
     lists = [(LAYER, by) for by in WAYS]
     ranking = Ranking(network, path, library, excerpts, lists, k=k, batch_size=batch_size)
     shared = SharedTags(library.tracks, np.unique(library.excerpt_track[excerpts]))
-    return PageFilters(library, first_filters(network), ranking, shared)
+    weights, heard = first_filters(network), ranking.heard(network)
+    return PageFilters(library, weights, heard, ranking, shared)

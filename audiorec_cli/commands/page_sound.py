@@ -20,10 +20,13 @@ MOVED = "if the folder has moved run 'audiorec mels' and 'audiorec predict' on i
 class LinkedSound:
     """Plays the files where they are.
 
-    predicted : Predictions of the tracks; folder : of the page
+    predicted : Predictions of the tracks; folder : of the page; workers : to write clips
+    clips : the names of the clips that are played
     """
 
-    def __init__(self, predicted, folder):
+    clips = frozenset()
+
+    def __init__(self, predicted, folder, *, workers=None):
         self._tracks, self._audio_folder = predicted.tracks, predicted.audio_folder
         self._folder = os.path.realpath(folder)
 
@@ -60,7 +63,7 @@ class ClippedSound(LinkedSound):
 
     def __init__(self, predicted, folder, *, workers):
         super().__init__(predicted, folder)
-        self._clips, self._workers = Path(folder) / CLIPS, workers
+        self._folder_of_clips, self._workers = Path(folder) / CLIPS, workers
         self._jobs = {}
 
     def of(self, row, start_s, second=None):
@@ -75,7 +78,7 @@ class ClippedSound(LinkedSound):
             size=int(tracks.size[row]),
             mtime_ns=int(tracks.mtime_ns[row]),
         )
-        self._jobs[name] = (self._path(row), str(self._clips / name), start_s)
+        self._jobs[name] = (self._path(row), str(self._folder_of_clips / name), start_s)
         from_s = 0.0 if second is None else min(max(0.0, second - start_s), SECONDS - HEARD_S)
         return Sound(f"{CLIPS}/{name}", round(from_s, 2), SECONDS)
 
@@ -86,7 +89,7 @@ class ClippedSound(LinkedSound):
         """
         from audiorec_cli.audio.clips import write_clips
 
-        self._clips.mkdir(exist_ok=True)
+        self._folder_of_clips.mkdir(exist_ok=True)
         jobs = [job for job in self._jobs.values() if not os.path.exists(job[1])]
         if not jobs:
             return
@@ -109,9 +112,9 @@ class ClippedSound(LinkedSound):
             console.note(f"{len(failures)} of {len(self._jobs)} clips are missing")
 
     @property
-    def names(self):
-        """The clips that the page plays."""
-        return set(self._jobs)
+    def clips(self):
+        """The names of the clips that are played."""
+        return frozenset(self._jobs)
 
 
 def remove_other_clips(folder, names):

@@ -27,6 +27,11 @@ class TopExcerpts(NamedTuple):
     frames: np.ndarray
     selectivity: np.ndarray
 
+    def first(self, k):
+        """The same with the k highest of each filter only."""
+        parts = (part[:, :k] for part in (self.excerpts, self.values, self.frames))
+        return TopExcerpts(*parts, self.selectivity)
+
 
 @torch.inference_mode()
 def top_excerpts(

@@ -72,3 +72,26 @@ def firing_shares(network, open_reader, rows, *, batch_size, on_batch=lambda n: 
             n_frames += activations.shape[0] * activations.shape[2]
             on_batch(len(mels))
     return n_fired.cpu().numpy() / n_frames
+
+
+def heard(network, open_reader, rows, top):
+    """The mean of what makes each filter of the first convolution fire most.
+
+    open_reader : as in Excerpts; rows : of the excerpts that were ranked; top : TopExcerpts of the
+        first convolution by "max"
+    Returns (n_filters, 1, n_mels, conv_width) float32, standardised as the network sees it: in
+    deviations of each mel bin from its mean over the training tracks. 0 where a filter never fires.
+    """
+    settings, layer = network.settings, network.settings.conv_layers[0]
+    width, _ = settings.receptive_field(layer)
+    begins = np.rint(settings.centre_of_frame(layer, top.frames) - (width - 1) / 2).astype(int)
+    mean, deviation = (part.cpu().numpy() for part in (network.mel_mean, network.mel_deviation))
+    found = np.zeros((len(begins), 1, settings.n_mels, width), np.float32)
+    with open_reader() as reader:
+        for number, fires in enumerate(top.values != 0):
+            for index, begin in zip(
+                top.excerpts[number, fires], begins[number, fires], strict=True
+            ):
+                mel = reader.read(int(rows[index]))[:, begin : begin + width]
+                found[number, 0] += (mel.astype(np.float32) - mean) / deviation / fires.sum()
+    return found

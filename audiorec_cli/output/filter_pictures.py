@@ -88,11 +88,12 @@ def _column(height, width, rgb):
 
 
 @plain_style()
-def side_by_side(filters, numbers, grid=None):
+def side_by_side(filters, numbers, grid=None, quantity="weight"):
     """A Figure of all filters as strips, with a dark red line between, in rows.
 
     numbers : (n_filters,) written above the strips
     grid : Grid of the spectrograms; None where it is unknown, and mel bins are counted
+    quantity : what is drawn, in a word or two
     """
     n_filters, n_pieces, n_mels, width = filters.shape
     widest_number = DIGIT_WIDTH * len(str(max(numbers)))
@@ -116,7 +117,7 @@ def side_by_side(filters, numbers, grid=None):
         for index, number in enumerate(numbers[shown]):
             x = LEFT + index * pitch + (pitch + LINE_WIDTH) / 2
             _write(figure, x, top - 4, str(number), SMALL)
-    _colour_bar(figure, LEFT + row_width + BAR_GAP, TOP, height, scale)
+    _colour_bar(figure, LEFT + row_width + BAR_GAP, TOP, height, scale, quantity)
     return figure
 
 
@@ -130,10 +131,10 @@ def _row(filters, scale, cell):
 
 
 @plain_style()
-def enlarged(filters, numbers, grid=None):
+def enlarged(filters, numbers, grid=None, quantity="weight"):
     """A Figure of a few filters side by side, each with its number and scales of its own.
 
-    numbers, grid : as in side_by_side; without a grid, mel bins and frames are counted
+    numbers, grid, quantity : as in side_by_side; without a grid, mel bins and frames are counted
     """
     n_filters, n_pieces, n_mels, width = filters.shape
     scale, height = colour_scale(filters), n_mels * PANEL_CELL_HEIGHT
@@ -151,7 +152,7 @@ def enlarged(filters, numbers, grid=None):
             x = left + piece * (piece_width + PIECE_GAP)
             axes = _axes(figure, x, top, piece_width, height)
             _panel(axes, weights, scale, grid, is_first=piece == 0)
-    _colour_bar(figure, a_row * pitch + BAR_GAP, PANEL_TOP, height, scale)
+    _colour_bar(figure, a_row * pitch + BAR_GAP, PANEL_TOP, height, scale, quantity)
     return figure
 
 
@@ -191,14 +192,14 @@ def _frequency_ticks(axes, n_mels, grid, fontsize=SMALL):
     axes.tick_params(axis="y", labelsize=fontsize, length=2)
 
 
-def _colour_bar(figure, left, top, height, scale):
+def _colour_bar(figure, left, top, height, scale, quantity):
     axes = _axes(figure, left, top, BAR_WIDTH, height)
     shown = np.linspace(scale, -scale, height)[:, None]
     _show(axes, colours(shown, scale), (0, 1, -scale, scale))
     axes.set_xticks([])
     axes.yaxis.tick_right()
     axes.set_yticks([-scale, 0, scale], [f"{-scale:.2g}", "0", f"{scale:.2g}"], fontsize=SMALL)
-    axes.set_title("weight", fontsize=SMALL)
+    axes.set_title(quantity, fontsize=SMALL)
 
 
 def _axes(figure, left, top, width, height):

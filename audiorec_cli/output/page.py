@@ -41,11 +41,13 @@ class FilterRow(NamedTuple):
 class FilterCard:
     """A filter, its picture and its lists.
 
-    picture : PNG; lists : (by, what they share in words, FilterRows), by "max" and "mean"
+    picture, heard : PNG of its weights, and of what makes it fire most
+    lists : (by, what they share in words, FilterRows), by "max" and "mean"
     """
 
     number: int
     picture: bytes
+    heard: bytes
     lists: list[tuple[str, str, list[FilterRow]]]
 
 
@@ -111,12 +113,16 @@ def _data(page):
 
 
 def _card(card):
-    picture = base64.b64encode(card.picture).decode()
     return {
         "number": card.number,
-        "picture": f"data:image/png;base64,{picture}",
+        "picture": _data_uri(card.picture),
+        "heard": _data_uri(card.heard),
         "lists": [
             {"by": by, "shared": one_line(shared), "rows": [row._asdict() for row in rows]}
             for by, shared, rows in card.lists
         ],
     }
+
+
+def _data_uri(png):
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -218,7 +218,12 @@ function showFilter(filter, button) {
   }
   const box = byId("filter")
   box.replaceChildren(
-    element("img", {src: filter.picture, alt: ""}),
+    element(
+      "div",
+      {class: "pictures"},
+      element("figure", {}, element("img", {src: filter.picture, alt: ""}), element("figcaption", {}, "Weights")),
+      element("figure", {}, element("img", {src: filter.heard, alt: ""}), element("figcaption", {}, "Heard")),
+    ),
     element("h3", {}, `Filter ${filter.number}`),
     lists,
   )
