@@ -191,9 +191,13 @@ def _who_locks(path):
     return f"{path} is in use by {holder}: wait until it has finished, or name another file"
 
 
-def _texts(file, dataset):
+def _room_for_text(file):
+    """Bytes of the file that are no dataset's own, where its texts must be."""
+    return max(1, file.id.get_filesize() - sum(d.id.get_storage_size() for _, d in walk(file)))
+
+
+def _texts(dataset, room):
     """The texts of a dataset, read few enough at a time that a forged file cannot fill memory."""
-    room = max(1, file.id.get_filesize() - sum(d.id.get_storage_size() for _, d in walk(file)))
     at_a_time = max(1, min(STRINGS_AT_A_TIME, TEXT_BYTES_AT_A_TIME // room))
     texts, read = [], 0
     for start in range(0, len(dataset), at_a_time):
@@ -207,15 +211,19 @@ def _texts(file, dataset):
 
 def read(file, name):
     """The whole dataset `name`: an array, or a list of texts."""
-    dataset = file[name]
-    if dtype_name(dataset) == TEXT:
-        return _texts(file, dataset)
-    return dataset[()]
+    return _read_all(file, [name])[name]
 
 
 def read_group(file, group):
     """The datasets below `group` by their names; HDF5 keeps no group that holds nothing."""
-    return {name: read(file, f"{group}/{name}") for name in file.get(group, ())}
+    names = [f"{group}/{name}" for name in file.get(group, ())]
+    return {name.removeprefix(f"{group}/"): value for name, value in _read_all(file, names).items()}
+
+
+def _read_all(file, names):
+    is_text = {name: dtype_name(file[name]) == TEXT for name in names}
+    room = _room_for_text(file) if any(is_text.values()) else 0  # takes a walk over the file
+    return {name: _texts(file[name], room) if is_text[name] else file[name][()] for name in names}
 
 
 def params(file):
