@@ -50,8 +50,8 @@ RelativeTo = Annotated[
     typer.Option(
         "--relative-to",
         metavar="DIR",
-        help="Write paths in playlists relative to this folder; for mpv, those of tracks that "
-        "begin at a second stay absolute.",
+        help="Write paths in playlists relative to the folder that they will lie in; for mpv, "
+        "those of tracks that begin at a second stay absolute.",
         show_default="absolute paths",
     ),
 ]

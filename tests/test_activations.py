@@ -295,7 +295,7 @@ def test_what_a_list_shares_is_told_against_chance(trained, audiorec, tracks, me
     (trained / "m.h5").unlink()
     mels_file("m.h5", mels=mels, tracks=replace(library.tracks, genre=genre))
     _, err = top(audiorec, "--filter", 2, "-k", 3)
-    assert "conv1 filter 2 by max: genre Polka 3 of 3 (38% by chance" in err
+    assert "conv1 filter 2 by max: genre Polka 3 of 3 (38% expected by chance" in err
 
 
 def test_what_stands_out_is_unlikely_by_chance():

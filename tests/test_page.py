@@ -173,6 +173,10 @@ def test_a_search_lists_what_sounds_alike(open_page, linked):
     assert [name for name in listed[1:] if SCRIPT not in name] == expected
     scores = page.locator("#alike-list .score").all_inner_texts()
     np.testing.assert_allclose(np.array(scores, float), (FACTORS @ FACTORS[1])[order], atol=6e-4)
+    page.fill("#query", "caffe del marr")
+    assert page.locator("#matches li").all_inner_texts() == ["artist 1 - Café del Mar"]
+    page.keyboard.press("Tab")
+    assert page.locator("#matches").is_hidden()
     page.fill("#query", "qqqq")
     assert page.locator("#matches").inner_text() == "No track is called that"
 
@@ -226,6 +230,12 @@ def test_a_click_on_a_filter_plays_tracks_from_where_it_fires(open_page, linked)
     assert source.endswith(f"/{PLANTED}.flac")
     assert second == pytest.approx(5 + SECOND + 0.3, abs=1.5)
     assert page.inner_text("#now").endswith("from 0:26")
+    assert PLANTED in page.evaluate("map.source.selected.indices")
+    button = page.locator("#filter .play >> nth=0")
+    wait_until(page, "document.querySelector('#filter .play').ariaPressed === 'true'")
+    button.click()
+    wait_until(page, "audio.paused")
+    wait_until(page, "document.querySelector('#filter [aria-pressed=true]') === null")
 
 
 def test_all_of_it_by_keyboard(open_page, linked):

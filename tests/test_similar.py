@@ -135,7 +135,7 @@ def test_a_pick_beyond_the_candidates_is_one_line(here, audiorec, predictions_fi
     predictions_file("p.h5", COMPASS)
     status, out, err = audiorec("similar", "title 3", "--pick", 2)
     assert (status, out) == (1, "")
-    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 tracks: --pick goes up to there'
+    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 tracks: --pick goes up to that'
 
 
 def test_nothing_near_is_one_line(here, audiorec, predictions_file):

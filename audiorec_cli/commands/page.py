@@ -49,7 +49,7 @@ NoFilters = Annotated[
 ]
 K = Annotated[int, typer.Option("-k", min=1, help="Tracks a filter, by each way.")]
 Title = Annotated[
-    str | None, typer.Option(help="Of the page.", show_default="the audio folder's name")
+    str | None, typer.Option(help="Of the page.", show_default="how many tracks there are")
 ]
 
 
@@ -135,7 +135,7 @@ def _page(predicted, placed, filters, sound, title):
     plot = map_plot(placed.xy, tracks, placed.coloring, placed.regions)
     add_ring(plot)
     made = Page(
-        title=title or Path(predicted.audio_folder).name or "audiorec",
+        title=title or f"{console.counted(len(tracks), 'track')} by how they sound",
         tracks=tracks,
         factors=predicted.predicted_factors,
         plot=plot,

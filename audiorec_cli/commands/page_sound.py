@@ -120,9 +120,14 @@ class ClippedSound(LinkedSound):
 def remove_other_clips(folder, names):
     """Remove the clips of an earlier page that are none of those named."""
     clips = Path(folder) / CLIPS
-    if clips.is_dir():
-        for path in clips.iterdir():
-            if CLIP.fullmatch(path.name) and path.name not in names:
-                path.unlink()
-        if not names and not any(clips.iterdir()):
-            clips.rmdir()
+    if not clips.is_dir():
+        return
+    others = [p for p in clips.iterdir() if CLIP.fullmatch(p.name) and p.name not in names]
+    for path in others:
+        path.unlink()
+    if others:
+        n_clips = console.counted(len(others), "clip")
+        told = "" if names else ": the page plays the files where they are, without --copy-audio"
+        console.note(f"{n_clips} of an earlier page taken away{told}")
+    if not any(clips.iterdir()):
+        clips.rmdir()

@@ -55,14 +55,15 @@ def similar(
 ):
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
-    Without a predictions file it is made from the checkpoint and the mels file in this folder.
-    Of a network trained with --predict-variance, confidence is the share of the squared length of
-    a track's factors that the prediction stands for: 1 is sure of it.
+    The score is the cosine with what is asked for, taken together. Without a predictions file it
+    is made from the checkpoint and the mels file in this folder. Of a network trained with
+    --predict-variance, confidence is the share of the squared length of a track's factors that the
+    prediction stands for: 1 is sure of it.
     """
     from audiorec_cli.retrieval.answering import Space, answered
 
     _check_request(query, not_, extend, path_to, pick, k)
-    _check_options(out, relative_to, mels, duplicates)
+    _check_options(out, relative_to, mels, duplicates, as_json)
     path, predicted = load_predicted(predictions)
     asked = _asked(predicted, query or (), not_ or (), extend, path_to, pick)
     coordinates = _coordinates(by, path, predicted, factors)
@@ -80,18 +81,20 @@ def _check_request(queries, not_, extend, path_to, pick, k):
     if pick is not None and (len(queries or ()) != 1 or not_ or path_to):
         raise AudiorecError("--pick goes with a single query: ask for one at a time")
     if path_to is not None and (not_ or extend or len(queries) != 1):
-        raise AudiorecError("--path-to goes with a single query: ask for one at a time")
+        raise AudiorecError("--path-to goes with one query, and with neither --not nor --extend")
     if path_to is not None and k < 2:
         raise AudiorecError("a path has two ends: ask for 2 tracks at least with -k")
 
 
-def _check_options(out, relative_to, mels, duplicates):
+def _check_options(out, relative_to, mels, duplicates, as_json):
     from audiorec_cli.output.playlists import require_playlist
 
     if out is not None:
         require_playlist(out)
     elif relative_to is not None:
         raise AudiorecError("--relative-to goes with --out: name a playlist to write")
+    if out == "-" and as_json:
+        raise AudiorecError("stdout holds one thing: leave out --json, or name a file with --out")
     if mels is not None and duplicates is Duplicates.keep:
         raise AudiorecError("--mels goes with --duplicates drop: add it")
 
@@ -101,7 +104,12 @@ def _asked(predicted, queries, not_, extend, path_to, pick):
 
     tracks = predicted.tracks
     listed = [] if extend is None else _rows_of_playlist(extend, predicted)
-    rows = [*listed, *(_row_of(query, tracks, pick) for query in queries)]
+    try:
+        rows = [*listed, *(_row_of(query, tracks, pick) for query in queries)]
+    except AudiorecError as error:
+        if len(queries) > 1 and " " not in "".join(queries):
+            console.note("several words are several queries, unless there are quotes around them")
+        raise error
     near = list(dict.fromkeys(rows))
     away = list(dict.fromkeys(_row_of(query, tracks, None) for query in not_))
     if both := set(near) & set(away):
@@ -121,6 +129,8 @@ def _rows_of_playlist(playlist, predicted):
     paths = [path for path in locations if path is not None]
     found = find_paths(paths, predicted.tracks, predicted.audio_folder)
     rows = list(dict.fromkeys(row for row in found if row is not None))
+    if not locations:
+        raise AudiorecError(f"{playlist} names no track: name another playlist")
     if not rows:
         raise AudiorecError(
             f"{playlist}: none of its {console.counted(len(locations), 'track')} is in the "
@@ -155,7 +165,7 @@ def _row_of(query, tracks, pick):
             "predictions again with 'audiorec predict' if it is new"
         )
     if pick is not None and pick > len(rows):
-        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to there')
+        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to that')
     if pick is not None:
         return rows[pick - 1]
     if len(rows) == 1:

@@ -52,7 +52,12 @@ PathTo = Annotated[
         "track is to its step.",
     ),
 ]
-K = Annotated[int, typer.Option("-k", min=1, help="Tracks to list, those asked for among them.")]
+K = Annotated[
+    int,
+    typer.Option(
+        "-k", min=1, help="Tracks to list, those asked for among them; with --extend, to add."
+    ),
+]
 PlaylistOut = Annotated[
     str | None,
     typer.Option(

@@ -37,6 +37,7 @@ COLUMNS = (
     "layer", "by", "filter", "rank", "activation", "second", "artist", "title", "track_id", "path",
 )  # fmt: skip
 INDEX = ("playlist", "layer", "by", "filter", "tracks", "highest", "shared")
+INDEX_NAME = "index.tsv"
 FILTERS_SHOWN = 5
 
 
@@ -46,7 +47,7 @@ def top_activations(
     by: ByOption = By.max,
     k: K = 10,
     out: OutFolder = None,
-    format_: Format = PlaylistFormat.m3u8,
+    format_: Format = None,
     relative_to: RelativeTo = None,
     checkpoint: CheckpointFile = None,
     mels: MelsFile = None,
@@ -63,7 +64,7 @@ def top_activations(
     from audiorec_cli import files
     from audiorec_cli.convnet import inference, training
 
-    _require_folder(out, relative_to)
+    _require_folder(out, relative_to, format_)
     trained = files.load_checkpoint(found("checkpoint", checkpoint))
     network = inference.network_of(trained, training.pick_device(device.value))
     wanted = _wanted(network.settings, layers, filters, by)
@@ -77,22 +78,25 @@ def top_activations(
         for (layer, way), numbers in wanted.items()
         for number in numbers or _most_selective(layer, ranking.selectivity(layer, way))
     ]
-    _describe(lists, library, excerpts, out, format_.value, relative_to)
+    _describe(lists, library, excerpts, out, format_ or PlaylistFormat.m3u8, relative_to)
     rows = [_printed(listed, row, library) for listed in lists for row in listed.rows]
     console.print_table(COLUMNS, rows, as_json=as_json, section="filter", for_machines=COLUMNS[-2:])
 
 
-def _require_folder(out, relative_to):
+def _require_folder(out, relative_to, format_):
     """Refuse a folder for playlists that cannot be made or written to, before work goes into it."""
     if out is None:
-        if relative_to is not None:
-            raise AudiorecError("--relative-to goes with --out: name a folder for the playlists")
+        if relative_to is not None or format_ is not None:
+            raise AudiorecError("--relative-to and --format go with --out: name a folder too")
         return
     there = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
     if not there.is_dir():
         raise AudiorecError(f"{out} cannot be made: {there} is a file: name another folder")
     if not os.access(there, os.W_OK):
         raise AudiorecError(f"{there}: no permission to write there: name another folder")
+    index = out / INDEX_NAME
+    if index.exists() and not index.read_bytes().startswith("\t".join(INDEX).encode()):
+        raise AudiorecError(f"{index} is no index of playlists: name another folder")
 
 
 def _wanted(settings, layers, filters, by):
@@ -160,7 +164,10 @@ def _describe(lists, library, excerpts, folder, suffix, relative_to):
             index.append((name, *listed[:3], len(listed.rows), highest, shared))
     if folder is not None:
         _write_index(folder, index)
-        console.note(f"{folder}: {console.counted(len(lists), 'playlist')} and index.tsv")
+        console.note(f"{folder}: {console.counted(len(lists), 'playlist')} and {INDEX_NAME}")
+        others = {path.name for path in folder.iterdir()} - {INDEX_NAME, *(row[0] for row in index)}
+        if others:
+            console.note(f"{len(others)} other files were there before, and are not in the index")
 
 
 def _write_playlist(folder, listed, library, suffix, relative_to):
@@ -178,4 +185,4 @@ def _write_index(folder, rows):
     from audiorec_cli.output.writing import write_whole
 
     lines = ["\t".join(map(console.printable, row)) for row in (INDEX, *rows)]
-    write_whole(("\n".join(lines) + "\n").encode(), folder / "index.tsv")
+    write_whole(("\n".join(lines) + "\n").encode(), folder / INDEX_NAME)

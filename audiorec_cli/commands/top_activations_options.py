@@ -33,7 +33,7 @@ def _filters(text):
         return text
     match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text, re.ASCII)
     if not match or int(match[1]) > int(match[2] or match[1]):
-        raise typer.BadParameter(f"{text!r} is neither a number, nor 'A-B', nor 'all'.")
+        raise typer.BadParameter(f"{text!r} is neither a number, nor 'all', nor 'A-B' upwards.")
     return range(int(match[1]), int(match[2] or match[1]) + 1)
 
 
@@ -70,10 +70,11 @@ OutFolder = Annotated[
     ),
 ]
 Format = Annotated[
-    PlaylistFormat,
+    PlaylistFormat | None,
     typer.Option(
         "--format",
         help="Of the playlists in DIR. VLC starts tracks where they fire in m3u8 and xspf, mpv in "
-        "mpv.m3u8.",
+        "mpv.m3u8, and reads no xspf and jspf.",
+        show_default="m3u8",
     ),
 ]

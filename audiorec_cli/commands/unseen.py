@@ -17,5 +17,5 @@ def unseen_excerpts(library, split, *, remedy="name another with --mels"):
     excerpts = np.flatnonzero(is_test[library.excerpt_track])
     if not len(excerpts):
         raise AudiorecError(f"the network was trained on every track of this mels file: {remedy}")
-    console.note(f"{is_test.sum()} test tracks of {len(library.tracks)}")
+    console.note(f"{is_test.sum()} test tracks of {len(library.tracks)}; training saw the others")
     return excerpts

@@ -161,7 +161,8 @@ def _region_labels(regions):
         text="text",
         source=source,
         text_align="align",
-        text_baseline="middle",
+        text_baseline="bottom",
+        y_offset=8,  # above the densest place, not over it
         text_font=value("system-ui, sans-serif"),
         text_font_size="13px",
         text_font_style="bold",

@@ -9,6 +9,7 @@ from audiorec_cli.retrieval.choosing import waypoints
 from audiorec_cli.retrieval.hubness import LocalScaling
 from audiorec_cli.retrieval.neighbors import cosines
 
+AWAY = 0.5  # what a track that is ruled out weighs against one that is asked for
 OPPOSITE = 1e-4  # the length of a sum of directions that cancel each other out
 
 
@@ -38,12 +39,15 @@ class Space:
         self._scaling = LocalScaling(coordinates[self._known]) if spread else None
 
     def direction(self, asked):
-        """What lies towards the tracks asked for and away from those ruled out, of any length."""
+        """What lies towards the tracks asked for and away from those ruled out, of any length.
+
+        Rocchio, "Relevance feedback in information retrieval", 1971.
+        """
         for row in (*asked.near, *asked.away):
             self._require_known(row)
         together = self.coordinates[asked.near].mean(axis=0)
         if asked.away:
-            together = together - self.coordinates[asked.away].mean(axis=0)
+            together = together - AWAY * self.coordinates[asked.away].mean(axis=0)
         if np.linalg.norm(together) < OPPOSITE:
             raise AudiorecError(
                 "these tracks lie opposite each other: ask for one at a time"

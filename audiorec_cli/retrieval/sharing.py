@@ -24,9 +24,9 @@ class Shared(NamedTuple):
     stands_out: bool
 
     def __str__(self):
-        mark = "" if self.stands_out else ", which may explain it"
+        mark = "" if self.stands_out else "; may be luck"
         listed = f"{self.n_listed} of {self.n}"
-        return f"{self.kind} {self.value} {listed} ({self.expected:.0%} by chance{mark})"
+        return f"{self.kind} {self.value} {listed} ({self.expected:.0%} expected by chance{mark})"
 
 
 class Sharing:

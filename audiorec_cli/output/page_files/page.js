@@ -4,6 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent)
 const tracks = data.tracks
 const N_ALIKE = 20
 const N_MATCHES = 12
+const NEARLY = 0.5 // of 1: how like a name what was typed is to be
 
 const byId = (id) => document.getElementById(id)
 
@@ -28,6 +29,10 @@ let playing = null // {source, from, until}
 
 function play(row, sound, at) {
   const [source, from, until] = sound
+  if (isPlaying(sound)) {
+    audio.pause()
+    return
+  }
   const isLoaded = playing !== null && playing.source === source && audio.readyState > 0
   playing = {source, from, until}
   byId("now").textContent = `${nameOf(row)}, from ${clock(at)}`
@@ -35,6 +40,20 @@ function play(row, sound, at) {
   else audio.currentTime = from
   audio.play().catch(() => {}) // the event "error" tells why
 }
+
+const isPlaying = ([source, from]) =>
+  playing !== null && playing.source === source && playing.from === from && !audio.paused
+
+// Every button that plays shows whether it would pause.
+function markButtons() {
+  for (const button of document.querySelectorAll(".play")) {
+    const plays = isPlaying(button.sound)
+    button.firstChild.data = plays ? "❚❚ " : "▶ "
+    button.setAttribute("aria-pressed", String(plays))
+  }
+}
+
+for (const event of ["play", "pause", "ended", "emptied"]) audio.addEventListener(event, markButtons)
 
 audio.addEventListener("loadedmetadata", () => {
   if (playing) audio.currentTime = playing.from
@@ -75,10 +94,12 @@ function nearest(row, k) {
 }
 
 function trackItem(row, sound, at, score, label) {
+  const button = element("button", {type: "button", class: "play", "aria-label": label, onclick: () => play(row, sound, at)}, "▶ ", clock(at))
+  button.sound = sound
   return element(
     "li",
     {},
-    element("button", {type: "button", class: "play", "aria-label": label, onclick: () => play(row, sound, at)}, `▶ ${clock(at)}`),
+    button,
     element("button", {type: "button", class: "name", onclick: () => choose(row)}, nameOf(row)),
     element("span", {class: "score"}, score),
   )
@@ -98,6 +119,7 @@ function choose(row) {
   byId("alike-title").hidden = false
   byId("hint").hidden = true
   byId("alike").scrollTop = 0
+  markButtons()
   showTab("alike")
   map.show(row, like.map(({row: other}) => other))
 }
@@ -121,8 +143,28 @@ function find(text) {
     const isWord = ` ${names[row]}`.includes(` ${words[0]}`)
     found.push({row, rank: title.startsWith(words[0]) ? 0 : isWord ? 1 : 2})
   }
+  if (!found.length) return findNearly(folded(text).trim())
   return found.sort((a, b) => a.rank - b.rank || a.row - b.row).slice(0, N_MATCHES).map(({row}) => row)
 }
+
+// Titles, or artists and titles, that share most pairs of letters with what was typed (Dice).
+function findNearly(text) {
+  const typed = pairsOf(text)
+  const likeness = (name) => {
+    const pairs = pairsOf(name)
+    let shared = 0
+    for (const pair of pairs) shared += typed.has(pair)
+    return (2 * shared) / (pairs.size + typed.size)
+  }
+  return names
+    .map((name, row) => ({row, like: Math.max(likeness(name), likeness(folded(tracks.title[row])))}))
+    .filter(({like}) => like >= NEARLY)
+    .sort((a, b) => b.like - a.like)
+    .slice(0, N_MATCHES)
+    .map(({row}) => row)
+}
+
+const pairsOf = (text) => new Set(Array.from({length: Math.max(0, text.length - 1)}, (_, i) => text.slice(i, i + 2)))
 
 function showMatches() {
   const rows = find(query.value)
@@ -169,9 +211,8 @@ query.addEventListener("keydown", (event) => {
   else return
   event.preventDefault()
 })
-document.addEventListener("pointerdown", (event) => {
-  if (!byId("search").contains(event.target)) closeMatches()
-})
+matches.addEventListener("pointerdown", (event) => event.preventDefault()) // the box keeps its focus
+query.addEventListener("blur", closeMatches)
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && document.activeElement !== query && !event.ctrlKey && !event.metaKey) {
     event.preventDefault()
@@ -209,7 +250,8 @@ function showFilter(filter, button) {
   for (const other of byId("grid").children) other.setAttribute("aria-pressed", String(other === button))
   const lists = element("div", {class: "lists"})
   for (const {by, shared, rows} of filter.lists) {
-    lists.append(element("h3", {}, by === "max" ? "Where it fires most" : "Where it fires all the time"))
+    lists.append(element("h3", {}, by === "max" ? "Where it fires most, for a moment" : "Where it fires most, on average"))
+    if (!rows.length) lists.append(element("p", {class: "quiet"}, "It fires over no test track"))
     if (shared) lists.append(element("p", {class: "quiet"}, `They share ${shared}`))
     const items = rows.map(({row, second, activation, sound}) =>
       trackItem(row, sound, second, activation.toPrecision(3), `Play ${nameOf(row)} from ${clock(second)}`),
@@ -228,6 +270,9 @@ function showFilter(filter, button) {
     lists,
   )
   box.hidden = false
+  markButtons()
+  const [first, ...others] = [...new Set(filter.lists.flatMap(({rows}) => rows.map(({row}) => row)))]
+  if (first !== undefined) map.show(first, others)
   box.scrollIntoView({block: "nearest"})
 }
 
