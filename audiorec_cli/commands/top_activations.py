@@ -167,7 +167,9 @@ def _describe(lists, library, excerpts, folder, suffix, relative_to):
         console.note(f"{folder}: {console.counted(len(lists), 'playlist')} and {INDEX_NAME}")
         others = {path.name for path in folder.iterdir()} - {INDEX_NAME, *(row[0] for row in index)}
         if others:
-            console.note(f"{len(others)} other files were there before, and are not in the index")
+            console.note(
+                f"{console.counted(len(others), 'other file')} there before: not in the index"
+            )
 
 
 def _write_playlist(folder, listed, library, suffix, relative_to):
