@@ -57,6 +57,7 @@ def in_a_terminal(*arguments, status=0, **environment):
 def test_a_table_on_a_terminal_and_tabs_in_a_pipe(here, predictions_file, audiorec):
     predictions_file("p.h5")
     shown = in_a_terminal("similar", "title 1", "-k", "2")
+    assert "folder/" not in shown  # there is no room for paths
     assert "\t" not in shown.replace("\r\n", "\n")
     assert "artist 1" in shown
     _, out, err = audiorec("similar", "title 1", "-k", 2)

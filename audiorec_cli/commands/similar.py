@@ -55,10 +55,9 @@ def similar(
 ):
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
-    The score is the cosine with what is asked for, taken together. Without a predictions file it
-    is made from the checkpoint and the mels file in this folder. Of a network trained with
-    --predict-variance, confidence is the share of the squared length of a track's factors that the
-    prediction stands for: 1 is sure of it.
+    The score is the cosine with what is asked for, taken together. Predictions that are not there
+    are made. Of a network trained with --predict-variance, confidence is the share of the squared
+    length of a track's factors that the prediction stands for: 1 is sure of it.
     """
     from audiorec_cli.retrieval.answering import Space, answered
 
