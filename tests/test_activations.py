@@ -1,6 +1,7 @@
 """A filter's list holds the tracks that make it fire, and the second they do."""
 
 import functools
+import gc
 import json
 from dataclasses import replace
 
@@ -331,6 +332,50 @@ def test_what_is_not_there_is_one_line(trained, audiorec, arguments, message):
     status, out, err = audiorec("top-activations", *arguments)
     assert (status, out) == (1, "")
     assert err.splitlines()[-1] == f"error: {message}"
+
+
+def test_memory_does_not_grow_with_the_number_of_excerpts(network, loading_in_process):
+    class Noise:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def read(self, row):
+            return np.random.default_rng(row).random((128, 599)).astype(np.float16)
+
+    def alive_at_the_end(n):
+        """Bytes of the tensors that live when the last batch is done."""
+        done, alive = [], []
+
+        def on_batch(n_excerpts):
+            done.append(n_excerpts)
+            if sum(done) == n:
+                tensors = (o for o in gc.get_objects() if issubclass(type(o), torch.Tensor))
+                alive.append(sum(tensor.nbytes for tensor in tensors))
+
+        lists = [("conv1", "max"), (OUTPUT, "max")]
+        options = {"lists": lists, "k": 3, "batch_size": 4, "on_batch": on_batch}
+        top_excerpts(network, Noise, range(n), **options)
+        return alive[0]
+
+    assert alive_at_the_end(160) <= alive_at_the_end(16)
+
+
+def test_an_index_that_is_something_else_is_left_alone(trained, audiorec):
+    (trained / "index.tsv").write_text("my table")
+    status, out, err = audiorec("top-activations", "--layer", "conv1", "-o", ".")
+    assert (status, out) == (1, "")
+    assert "index.tsv is no index of playlists: name another folder" in err
+    assert (trained / "index.tsv").read_text() == "my table"
+
+
+@pytest.mark.parametrize("option", [("--format", "xspf"), ("--relative-to", ".")])
+def test_options_of_playlists_go_with_a_folder_for_them(trained, audiorec, option):
+    status, out, err = audiorec("top-activations", *option)
+    assert (status, out) == (1, "")
+    assert "--relative-to and --format go with --out: name a folder too" in err
 
 
 @pytest.mark.parametrize("text", ["-1", "3-1", "some", "1,2"])

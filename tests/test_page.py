@@ -488,6 +488,12 @@ def test_a_folder_of_other_things_is_left_alone(library, tmp_path, capfd):
     assert "no such folder to make such in" in capfd.readouterr().err
 
 
+def test_a_page_without_filters_reads_no_network(library, tmp_path, capfd):
+    assert make(library, tmp_path / "page", "--no-filters", "--checkpoint", "model.h5") == 1
+    assert "--no-filters reads neither checkpoint nor mels file" in capfd.readouterr().err
+    assert not (tmp_path / "page").exists()
+
+
 def test_a_page_that_is_made_anew_knows_itself(linked):
     assert is_page((linked / "index.html").read_bytes())
     assert len(data_of(linked)["tracks"]["title"]) == N

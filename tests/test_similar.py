@@ -266,6 +266,27 @@ def test_by_listening_the_factors_of_the_log_are_compared(listened, audiorec):
     assert "the log has no factors of artist 1 - title 11: use --by factors or usage" in err
 
 
+def test_a_playlist_goes_on_without_what_the_log_does_not_know(listened, audiorec, here):
+    (here / "a.m3u8").write_text("/music/folder/10.flac\n/music/folder/11.flac\n")
+    options = ("--by", "listening", "--spread", "--json", "-k", 2)
+    status, out, err = audiorec("similar", "--extend", "a.m3u8", *options)
+    assert status == 0, err
+    rows = json.loads(out)
+    assert rows[0]["title"] == "title 10"
+    assert len(rows) == 3
+    assert "the log has no factors of 1 track: left out" in err
+    (here / "a.m3u8").write_text("/music/folder/11.flac\n")
+    assert audiorec("similar", "--extend", "a.m3u8", *options)[0] == 1
+
+
+def test_a_path_by_usage(listened, audiorec):
+    options = ("--path-to", "title 2", "--by", "usage", "-k", 3, "--json")
+    status, out, err = audiorec("similar", "title 1", *options)
+    assert status == 0, err
+    titles = [row["title"] for row in json.loads(out)]
+    assert (titles[0], titles[-1], len(set(titles))) == ("title 1", "title 2", 3)
+
+
 def test_usage_is_that_of_the_factors_named(listened, audiorec):
     factors = files.load_factors("f.h5")
     turned = np.roll(factors.user_factors, 1, axis=1)

@@ -48,9 +48,8 @@ class Ranking:
     def __init__(self, network, path, library, excerpts, lists, *, k, batch_size):
         from audiorec_cli import files
 
-        self._settings, self._library, self._excerpts, self._k = (
-            network.settings, library, excerpts, k,
-        )  # fmt: skip
+        self._settings, self._library = network.settings, library
+        self._excerpts, self._k = excerpts, k
         self._open_reader = functools.partial(files.MelsReader, path)
         self._top = self._rank(network, lists, batch_size)
 

@@ -78,7 +78,9 @@ def top_activations(
         for (layer, way), numbers in wanted.items()
         for number in numbers or _most_selective(layer, ranking.selectivity(layer, way))
     ]
-    _describe(lists, library, excerpts, out, format_ or PlaylistFormat.m3u8, relative_to)
+    shared = _describe(lists, library, excerpts)
+    if out is not None:
+        _write(lists, shared, library, out, format_ or PlaylistFormat.m3u8, relative_to)
     rows = [_printed(listed, row, library) for listed in lists for row in listed.rows]
     console.print_table(COLUMNS, rows, as_json=as_json, section="filter", for_machines=COLUMNS[-2:])
 
@@ -146,30 +148,31 @@ def _printed(listed, row, library):
     return (*listed[:3], row.rank, row.activation, row.second, *named)
 
 
-def _describe(lists, library, excerpts, folder, suffix, relative_to):
-    """Say what each list shares, and write it to a playlist where there is a folder for them."""
+def _describe(lists, library, excerpts):
+    """Say what each list shares; returns that, "" for nothing."""
     shared_tags = SharedTags(library.tracks, np.unique(library.excerpt_track[excerpts]))
-    index = []
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    for listed in lists:
-        shared = shared_tags.of(listed)
-        told = shared or "its tracks share no genre, artist or folder"
+    shared = [shared_tags.of(listed) for listed in lists]
+    for listed, told in zip(lists, shared, strict=True):
+        nothing = "its tracks share no genre, artist or folder"
         if not listed.rows:
-            told = "it fires over no test track"
-        console.note(f"{listed.layer} filter {listed.filter} by {listed.by}: {told}")
-        if folder is not None:
-            name = _write_playlist(folder, listed, library, suffix, relative_to)
-            highest = f"{listed.rows[0].activation:.4g}" if listed.rows else ""
-            index.append((name, *listed[:3], len(listed.rows), highest, shared))
-    if folder is not None:
-        _write_index(folder, index)
-        console.note(f"{folder}: {console.counted(len(lists), 'playlist')} and {INDEX_NAME}")
-        others = {path.name for path in folder.iterdir()} - {INDEX_NAME, *(row[0] for row in index)}
-        if others:
-            console.note(
-                f"{console.counted(len(others), 'other file')} there before: not in the index"
-            )
+            nothing = "it fires over no test track"
+        console.note(f"{listed.layer} filter {listed.filter} by {listed.by}: {told or nothing}")
+    return shared
+
+
+def _write(lists, shared, library, folder, suffix, relative_to):
+    """Write a playlist a list, and the index of them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index = []
+    for listed, told in zip(lists, shared, strict=True):
+        name = _write_playlist(folder, listed, library, suffix, relative_to)
+        highest = f"{listed.rows[0].activation:.4g}" if listed.rows else ""
+        index.append((name, *listed[:3], len(listed.rows), highest, told))
+    _write_index(folder, index)
+    console.note(f"{folder}: {console.counted(len(lists), 'playlist')} and {INDEX_NAME}")
+    others = {path.name for path in folder.iterdir()} - {INDEX_NAME, *(row[0] for row in index)}
+    if others:
+        console.note(f"{console.counted(len(others), 'other file')} there before: not in the index")
 
 
 def _write_playlist(folder, listed, library, suffix, relative_to):

@@ -114,7 +114,7 @@ def _heard(settings, layer, n_frames, n_sound):
     """Whether a frame of a layer sees sound alone: (batch, n_frames) bool, the first one always."""
     layer = settings.layers[-1] if layer == OUTPUT else layer
     width, _ = settings.receptive_field(layer)
-    frames = torch.arange(n_frames).numpy()
+    frames = np.arange(n_frames)
     last = torch.as_tensor(settings.centre_of_frame(layer, frames) + (width - 1) / 2)
     return (last < n_sound[:, None]) | (torch.as_tensor(frames) == 0)
 

@@ -72,8 +72,9 @@ class Space:
     def ranked(self, direction):
         """Rows of the known tracks, the nearest to a direction first, and the cosine of each."""
         scores = cosines(direction, self.coordinates[self._known])
-        order = np.argsort(-scores, kind="stable")
-        if self._scaling is not None:
+        if self._scaling is None:
+            order = np.argsort(-scores, kind="stable")
+        else:
             order = self._scaling.rank(scores)
         return self._known[order].tolist(), scores[order].tolist()
 

@@ -15,7 +15,7 @@ class Chooser:
     """
 
     def __init__(self, limits=(), is_duplicate=None):
-        self.rows = []
+        self.rows, self._taken = [], set()
         self._limits = [(key, n, Counter()) for key, n in limits]
         self._is_duplicate = is_duplicate
 
@@ -26,16 +26,17 @@ class Chooser:
             not hang on that
         """
         self.rows.append(row)
-        for key, _, taken in self._limits:
-            taken[key(row)] += counts
+        self._taken.add(row)
+        for key, _, counted in self._limits:
+            counted[key(row)] += counts
 
     def offer(self, row):
         """Put a row in the list if the rules allow it, and say whether they did."""
-        if row in self.rows:
+        if row in self._taken:
             return False
-        for key, n, taken in self._limits:
+        for key, n, counted in self._limits:
             value = key(row)
-            if value is not None and taken[value] >= n:
+            if value is not None and counted[value] >= n:
                 return False
         if self._is_duplicate and any(self._is_duplicate(row, other) for other in self.rows):
             return False
