@@ -352,6 +352,7 @@ def test_memory_does_not_grow_with_the_number_of_excerpts(network, loading_in_pr
         def on_batch(n_excerpts):
             done.append(n_excerpts)
             if sum(done) == n:
+                gc.collect()  # what earlier tests left behind
                 tensors = (o for o in gc.get_objects() if issubclass(type(o), torch.Tensor))
                 alive.append(sum(tensor.nbytes for tensor in tensors))
 
