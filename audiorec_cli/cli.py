@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import __version__, console
+from audiorec_cli.commands.audience import audience
 from audiorec_cli.commands.concat import concat
 from audiorec_cli.commands.demo import demo
 from audiorec_cli.commands.evaluate import evaluate
@@ -20,6 +21,7 @@ from audiorec_cli.commands.map import map_tracks
 from audiorec_cli.commands.mels import mels
 from audiorec_cli.commands.page import page
 from audiorec_cli.commands.predict import predict
+from audiorec_cli.commands.recommend import recommend
 from audiorec_cli.commands.similar import similar
 from audiorec_cli.commands.top_activations import top_activations
 from audiorec_cli.commands.train import train
@@ -32,8 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    mels, factorize, concat, train, predict, evaluate, similar, top_activations, filters,
-    map_tracks, page, info, demo,
+    mels, factorize, concat, train, predict, evaluate, similar, recommend, audience,
+    top_activations, filters, map_tracks, page, info, demo,
 ):  # fmt: skip
     module = command.__module__.rpartition(".")[2]  # map.py has no function that is called map
     app.command(name=module.replace("_", "-"))(command)

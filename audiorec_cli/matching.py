@@ -27,41 +27,60 @@ class Matches:
 def match(library, log, *, by_artist=False):
     """Match each track of the library to an item of the log, by the first key that both know.
 
-    library : Tracks; log : LoggedTracks
+    library : Tracks; log : LoggedTracks; by_artist : as in find_matches
+    Returns Matches. Raises AudiorecError when nothing matches.
+    """
+    matches = find_matches(library, log, by_artist=by_artist)
+    if not len(matches.library_rows):
+        raise AudiorecError(_nothing_matched(library, log, by_artist))
+    return matches
+
+
+def find_matches(library, log, *, by_artist=False):
+    """The Matches of two tables of tracks, which may be none.
+
+    library, log : Tracks or LoggedTracks
     Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, and with
     by_artist the artist alone. Where several items go by the same name, the one with the most
-    listeners is meant. Returns Matches. Raises AudiorecError when nothing matches.
+    listeners is meant, or without listeners the last.
     """
-    library_keys, log_keys = _keys(library), _keys(log)
-    if not by_artist:
-        del library_keys["artist"], log_keys["artist"]
     matched, by_key = {}, {}
-    least_heard_first = np.argsort(log.listeners, kind="stable").tolist()
-    for key, values in log_keys.items():
-        rows = {values[row]: row for row in least_heard_first if values[row]}
-        found = {
-            row: rows[value]
-            for row, value in enumerate(library_keys[key])
-            if row not in matched and value in rows
-        }
+    listeners = getattr(log, "listeners", np.zeros(len(log)))
+    least_heard_first = np.argsort(listeners, kind="stable").tolist()
+    for key in KEYS if by_artist else KEYS[:-1]:
+        found = {}
+        if len(matched) < len(library):  # to make keys of names takes a while
+            here, there = _keys(library, key), _keys(log, key)
+            rows = {there[row]: row for row in least_heard_first if there[row]}
+            found = {
+                row: rows[value]
+                for row, value in enumerate(here)
+                if row not in matched and value in rows
+            }
         matched |= found
         by_key[key] = len(found)
-    if not matched:
-        raise AudiorecError(_nothing_matched(library, log, by_artist))
     library_rows = np.array(sorted(matched), dtype=np.int64)
-    return Matches(library_rows, np.array([matched[row] for row in library_rows]), by_key)
+    log_rows = np.array([matched[row] for row in library_rows], dtype=np.int64)
+    return Matches(library_rows, log_rows, by_key)
 
 
-def _keys(tracks):
-    artists = [normalised(artist) for artist in tracks.artist]
+def _keys(tracks, key):
+    """What each track is called by that key, "" where it has no such name."""
+    if key == "track_id":
+        return tracks.track_id
+    if key == "mbid":
+        return [mbid.lower() for mbid in tracks.mbid]
+    if key == "isrc":
+        return [isrc.replace("-", "").upper() for isrc in tracks.isrc]
+    name_of = {artist: normalised(artist) for artist in set(tracks.artist)}
+    artists = [name_of[artist] for artist in tracks.artist]
+    if key == "artist":
+        return artists
     titles = [normalised(title) for title in tracks.title]
-    named = [
+    return [
         f"{artist}\n{title}" if artist and title else ""
         for artist, title in zip(artists, titles, strict=True)
     ]
-    mbids = [mbid.lower() for mbid in tracks.mbid]
-    isrcs = [isrc.replace("-", "").upper() for isrc in tracks.isrc]
-    return dict(zip(KEYS, (tracks.track_id, mbids, isrcs, named, artists), strict=True))
 
 
 def _nothing_matched(library, log, by_artist):

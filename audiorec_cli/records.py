@@ -349,3 +349,29 @@ class Predictions:
             _require(self.deviation.shape == self.predicted_factors.shape, "deviation misfits")
             good = np.isfinite(self.deviation) & (self.deviation > 0)
             _require(good.all(), "a deviation that is no positive number")
+
+
+@dataclass(frozen=True)
+class Recommendations:
+    """Lists of tracks for the listeners of a log (m listeners, k tracks at most).
+
+    user_id : m names; tracks : Tracks of the library
+    recommended : (m, k) int32, rows of the tracks, the best first; -1 behind the end of a list
+    scores : (m, k) float32, cosines of listener and track; 0 behind the end of a list
+    params : "trust", the c that sound and listening were blended with
+    """
+
+    user_id: list[str]
+    tracks: Tracks
+    recommended: np.ndarray
+    scores: np.ndarray
+    audio_folder: str
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        shape = self.recommended.shape
+        _require(shape[:1] == (len(self.user_id),), f"{shape} lists of {len(self.user_id)} users")
+        _require(self.scores.shape == shape, "scores do not fit the lists")
+        _require(np.isfinite(self.scores).all(), "scores that are no numbers")
+        good = (self.recommended >= -1) & (self.recommended < len(self.tracks))
+        _require(good.all(), "a recommendation of no track")

@@ -1,10 +1,50 @@
 """What a mels file, a factors file and predictions have to do with one another."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.names import normalised
+
+
+class Listened(NamedTuple):
+    """What listening tells of the n tracks of a library.
+
+    log_rows : (n,) int64, the row of each in the log, -1 where it is not there
+    factors : (n, n_factors) float32, unit norm; zero where the fit did not see the track
+    listeners : (n,) int64, those of whom the fit knew; 0 where it did not see the track
+    """
+
+    log_rows: np.ndarray
+    factors: np.ndarray
+    listeners: np.ndarray
+
+    @property
+    def is_new(self):
+        """(n,) bool: tracks of which the fit saw no play."""
+        return self.listeners == 0
+
+
+def listened(tracks, factors):
+    """The Listened of a library's Tracks, by Factors; every song is its artist where these are.
+
+    Raises AudiorecError where no track is in the log.
+    """
+    from audiorec_cli import matching
+
+    by_artist = factors.params.get("items") == "artists"
+    matches = matching.match(tracks, factors.log.tracks, by_artist=by_artist)
+    log_rows = np.full(len(tracks), -1)
+    log_rows[matches.library_rows] = matches.log_rows
+    known = np.flatnonzero(log_rows >= 0)
+    known = known[~factors.is_held_out[log_rows[known]]]
+    vectors = np.zeros((len(tracks), factors.track_factors.shape[1]), dtype=np.float32)
+    vectors[known] = factors.track_factors[log_rows[known]]
+    listeners = np.zeros(len(tracks), dtype=np.int64)
+    listeners[known] = factors.log.tracks.listeners[log_rows[known]]
+    return Listened(log_rows, vectors, listeners)
 
 
 def examples_of(library, factors, settings, *, by_artist):

@@ -41,7 +41,16 @@ def choosing(predicted, mels, *, limits, drop_duplicates):
     """
     from audiorec_cli.retrieval.choosing import Chooser
 
-    tracks = predicted.tracks
+    limited = limits_of(predicted.tracks, limits)
+    if not drop_duplicates:
+        yield Chooser(limited)
+        return
+    with _telling_duplicates(predicted, mels) as is_duplicate:
+        yield Chooser(limited, is_duplicate)
+
+
+def limits_of(tracks, limits):
+    """The limits of a Chooser of rows of Tracks; limits : as in `choosing`."""
 
     def artist(row):
         return normalised(tracks.artist[row]) or None
@@ -52,12 +61,7 @@ def choosing(predicted, mels, *, limits, drop_duplicates):
         return (name, PurePosixPath(tracks.path[row]).parent) if name else None
 
     keys = {"artist": artist, "album": album}
-    limited = [(keys[name], n) for name, n in limits.items() if n is not None]
-    if not drop_duplicates:
-        yield Chooser(limited)
-        return
-    with _telling_duplicates(predicted, mels) as is_duplicate:
-        yield Chooser(limited, is_duplicate)
+    return [(keys[name], n) for name, n in limits.items() if n is not None]
 
 
 @contextlib.contextmanager

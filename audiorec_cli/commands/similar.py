@@ -1,10 +1,10 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
-import numpy as np
 import typer
 
 from audiorec_cli import console
-from audiorec_cli.commands.joining import require_same_factors
+from audiorec_cli.commands.asking import row_of
+from audiorec_cli.commands.joining import listened, require_same_factors
 from audiorec_cli.commands.listing import choosing, entries_of
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
@@ -28,7 +28,6 @@ from audiorec_cli.commands.similar_options import (
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
 
-CANDIDATES_SHOWN = 20
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
 
@@ -104,16 +103,16 @@ def _asked(predicted, queries, not_, extend, path_to, pick):
     tracks = predicted.tracks
     listed = [] if extend is None else _rows_of_playlist(extend, predicted)
     try:
-        rows = [*listed, *(_row_of(query, tracks, pick) for query in queries)]
+        rows = [*listed, *(row_of(query, tracks, pick) for query in queries)]
     except AudiorecError as error:
         if len(queries) > 1 and " " not in "".join(queries):
             console.note("several words are several queries, unless there are quotes around them")
         raise error
     near = list(dict.fromkeys(rows))
-    away = list(dict.fromkeys(_row_of(query, tracks, None) for query in not_))
+    away = list(dict.fromkeys(row_of(query, tracks, None) for query in not_))
     if both := set(near) & set(away):
         raise AudiorecError(f"{tracks.name(both.pop())} is asked for and ruled out: do one")
-    goal = None if path_to is None else _row_of(path_to, tracks, None)
+    goal = None if path_to is None else row_of(path_to, tracks, None)
     if goal in near:
         raise AudiorecError("a path from a track to itself: name another track with --path-to")
     return Asked(near, away, goal, extend is not None)
@@ -153,30 +152,6 @@ def _known(asked, coordinates):
     return asked._replace(near=known)
 
 
-def _row_of(query, tracks, pick):
-    """The row of the track that a query means; where it is not clear the candidates are shown."""
-    from audiorec_cli.retrieval.lookup import find_tracks
-
-    rows = find_tracks(query, tracks)
-    if not rows:
-        raise AudiorecError(
-            f'no track is called anything like "{query}": check the spelling, or make the '
-            "predictions again with 'audiorec predict' if it is new"
-        )
-    if pick is not None and pick > len(rows):
-        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to that')
-    if pick is not None:
-        return rows[pick - 1]
-    if len(rows) == 1:
-        return rows[0]
-    for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
-        console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
-    raise AudiorecError(
-        f'no single track is called "{query}", these {len(rows)} come near: '
-        "give a number with --pick, or more of the name"
-    )
-
-
 def _coordinates(by, path, predicted, factors_path):
     """Where the tracks lie, (n, n_factors) of unit norm, or zero where the log does not tell."""
     from audiorec_cli import files
@@ -189,20 +164,10 @@ def _coordinates(by, path, predicted, factors_path):
     factors_path = found("factors", factors_path)
     factors = files.load_factors(factors_path)
     if by is Likeness.listening:
-        return usage_coordinates(_listened(predicted.tracks, factors), factors.user_factors)
+        known = listened(predicted.tracks, factors)
+        return usage_coordinates(known.factors, factors.user_factors)
     require_same_factors(path, predicted, factors, factors_path)
     return usage_coordinates(predicted.predicted_factors, factors.user_factors)
-
-
-def _listened(tracks, factors):
-    """Factors of the log for the tracks of the library, zero where it has none."""
-    from audiorec_cli import matching
-
-    by_artist = factors.params.get("items") == "artists"
-    matches = matching.match(tracks, factors.log.tracks, by_artist=by_artist)
-    listened = np.zeros((len(tracks), factors.track_factors.shape[1]), dtype=np.float32)
-    listened[matches.library_rows] = factors.track_factors[matches.log_rows]
-    return listened
 
 
 def _print_or_write(ranked, asked, predicted, out, relative_to, as_json):

@@ -14,6 +14,7 @@ MADE_BY = {
     "factors": "audiorec factorize LOG",
     "checkpoint": "audiorec train",
     "predictions": "audiorec predict",
+    "recommendations": "audiorec recommend --all-users OUT",
 }
 
 
@@ -79,6 +80,12 @@ SCHEMA = {
         **_TRACKS,
         "predicted_factors": Field("float32", ("n", "f")),
         "deviation": Field("float32", ("n", "f"), optional=True),
+    },
+    "recommendations": {
+        **_TRACKS,
+        "users/user_id": Field(TEXT, ("m",)),
+        "recommended": Field("int32", ("m", "k")),
+        "scores": Field("float32", ("m", "k")),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Factors, checkpoints and predictions: the kinds that are written whole."""
+"""Factors, checkpoints, predictions and recommendations: the kinds that are written whole."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from audiorec_cli.records import (
     LoggedTracks,
     Plays,
     Predictions,
+    Recommendations,
     Tracks,
 )
 
@@ -97,6 +98,35 @@ def load_predictions(path):
             predicted_factors=read(file, "predicted_factors"),
             deviation=read(file, "deviation") if "deviation" in file else None,
             fingerprint=attribute(file, "fingerprint"),
+            audio_folder=attribute(file, "audio_folder"),
+            params=params(file),
+        )
+
+
+def save_recommendations(path, recommendations):
+    """Write Recommendations to `path`, whole or not at all."""
+    tracks = recommendations.tracks
+    values = {f"tracks/{c}": getattr(tracks, c) for c in Tracks.columns()}
+    values["users/user_id"] = recommendations.user_id
+    values["recommended"] = recommendations.recommended
+    values["scores"] = recommendations.scores
+    _save(
+        path,
+        "recommendations",
+        values,
+        recommendations.params,
+        audio_folder=recommendations.audio_folder,
+    )
+
+
+def load_recommendations(path):
+    """Read Recommendations from `path`; AudiorecError where it holds none."""
+    with opened(path, "recommendations") as file:
+        return Recommendations(
+            user_id=read(file, "users/user_id"),
+            tracks=Tracks(**read_group(file, "tracks")),
+            recommended=read(file, "recommended"),
+            scores=read(file, "scores"),
             audio_folder=attribute(file, "audio_folder"),
             params=params(file),
         )

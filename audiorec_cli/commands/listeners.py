@@ -1,0 +1,157 @@
+"""The listeners that tracks are recommended to: of the log, or with a history of their own."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
+
+NAMES_SHOWN = 3
+PLAYLISTS = (".m3u8", ".m3u", ".xspf", ".jspf")
+
+
+class Listener(NamedTuple):
+    """Somebody to recommend to.
+
+    name : as the log or the file calls him or her; factors : (n_factors,) of any length
+    plays : (1, n_tracks) CSR of the log's tracks; heard : (k,) rows of the library's tracks
+    """
+
+    name: str
+    factors: np.ndarray
+    plays: Any
+    heard: np.ndarray
+
+
+class History(NamedTuple):
+    """What a file tells of one listener: tracks, with the plays (k,) of each.
+
+    tracks : LoggedTracks, or the Tracks of a playlist
+    """
+
+    name: str
+    tracks: Any
+    plays: np.ndarray
+
+
+def heard_by(plays, known):
+    """Which tracks of the library were played: (m, n) CSR, positive where they were.
+
+    plays : (m, n_tracks) CSR of the log's tracks; known : Listened
+    """
+    from scipy.sparse import csr_matrix
+
+    n_users, n_logged = plays.shape
+    with_none = csr_matrix((plays.data, plays.indices, plays.indptr), (n_users, n_logged + 1))
+    return with_none[:, np.where(known.log_rows < 0, n_logged, known.log_rows)]
+
+
+def listener_of_log(user_id, factors, known):
+    """The Listener that the log calls so. AudiorecError where it knows none, or no taste of it."""
+    log = factors.log
+    if user_id not in log.user_id:
+        raise AudiorecError(
+            f'the log has no listener "{user_id}"{_nearly(user_id, log.user_id)}: check the name, '
+            "or give the plays of someone else with --history FILE"
+        )
+    row = log.user_id.index(user_id)
+    plays = log.plays[row]
+    vector = factors.user_factors[row]
+    if not vector.any():
+        raise AudiorecError(
+            f"{user_id} played nothing that the factors were fitted to: ask for another listener"
+        )
+    return Listener(user_id, vector, plays, heard_by(plays, known).indices)
+
+
+def _nearly(user_id, user_ids):
+    from rapidfuzz import process
+
+    names = [name for name, _, _ in process.extract(user_id, user_ids, limit=NAMES_SHOWN)]
+    return f" (it has {', '.join(names)} …)" if names else ""
+
+
+def listener_of_history(path, user_id, predicted, factors, known):
+    """The Listener with the history in a file, placed by one step of the fit.
+
+    path : a log of any format that `factorize` reads, or a playlist of the library's tracks
+    user_id : whose of the listeners in the file, None where it has one
+    """
+    from audiorec_cli import matching
+    from audiorec_cli.listening.folding import fold_in_listeners
+
+    history = _history_of_playlist(path, predicted) or _history_of_log(path, user_id)
+    by_artist = factors.params.get("items") == "artists"
+    in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
+    plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
+    vector = fold_in_listeners(plays, factors)[0]
+    if not vector.any():
+        raise AudiorecError(
+            f"{path}: none of its {console.counted(len(history.tracks), 'track')} is among those "
+            "that the factors were fitted to: give a history that shares some with the log"
+        )
+    console.note(
+        f"{path}: {len(in_log.library_rows)} of {console.counted(len(history.tracks), 'track')} "
+        "are in the log"
+    )
+    in_library = matching.find_matches(predicted.tracks, history.tracks).library_rows
+    heard = np.union1d(heard_by(plays, known).indices, in_library)
+    return Listener(history.name, vector, plays, heard)
+
+
+def _row_of(columns, values, n):
+    """A (1, n) CSR with these values, added up where a column comes again."""
+    from scipy.sparse import csr_matrix
+
+    row = csr_matrix((values.astype(np.float32), (np.zeros(len(columns), int), columns)), (1, n))
+    row.sum_duplicates()
+    return row
+
+
+def _history_of_playlist(path, predicted):
+    """The History of a playlist, each entry one play; None where the file is no playlist."""
+    from audiorec_cli.output.playlist_reading import read_playlist
+    from audiorec_cli.retrieval.lookup import find_paths
+
+    if path.suffix.lower() not in PLAYLISTS:
+        return None
+    locations = [location for location in read_playlist(path) if location is not None]
+    rows = find_paths(locations, predicted.tracks, predicted.audio_folder)
+    found, plays = np.unique([row for row in rows if row is not None], return_counts=True)
+    if not len(found):
+        raise AudiorecError(
+            f"{path}: none of its tracks is in the library: give a playlist of this library"
+        )
+    return History(Path(path).stem, predicted.tracks.take(found.astype(int)), plays)
+
+
+def _history_of_log(path, user_id):
+    from audiorec_cli.listening import logs
+    from audiorec_cli.listening.log_settings import Columns, LogSettings
+
+    log = logs.read_log(path, LogSettings(columns=Columns(of_one=True))).plays
+    if user_id is None and len(log.user_id) > 1:
+        shown = ", ".join(log.user_id[:NAMES_SHOWN])
+        raise AudiorecError(
+            f"{path} has {len(log.user_id)} listeners, such as {shown}: name one of them"
+        )
+    if user_id is not None and user_id not in log.user_id:
+        raise AudiorecError(
+            f'{path} has no listener "{user_id}"{_nearly(user_id, log.user_id)}: check the name'
+        )
+    row = log.plays[0 if user_id is None else log.user_id.index(user_id)]
+    return History(user_id or Path(path).stem, log.tracks.take(row.indices), row.data)
+
+
+def reasons(listener, factors, directions):
+    """Of the tracks that a listener played, which speaks most for each direction: k names.
+
+    directions : (k, n_factors). See listening.folding.contributions.
+    """
+    from audiorec_cli.listening.folding import contributions
+
+    rows = listener.plays.indices
+    most = contributions(listener.plays, factors, directions).argmax(axis=1)
+    return [factors.log.tracks.name(rows[place]) for place in most]

@@ -1,0 +1,84 @@
+"""The options of `recommend`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec_cli.commands.similar_options import LIST
+
+SPACE = "By sound or by listening"
+LISTENING_FIRST = 0.0  # the C that leaves sound the tracks that nobody has played
+
+User = Annotated[
+    str | None,
+    typer.Argument(metavar="USER", help="A listener, as the log, or the history, names them."),
+]
+History = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Recommend to the listener with this history, a log of any format that factorize "
+        "reads or a playlist of the library, instead of one of the log.",
+    ),
+]
+AllUsers = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT",
+        help="Recommend to every listener of the log, and write it to an .h5 or .parquet file.",
+    ),
+]
+K = Annotated[int, typer.Option("-k", min=1, help="Tracks to list.")]
+NewOnly = Annotated[
+    bool,
+    typer.Option(
+        "--new-only", help="Only tracks of which the factors know no play.", rich_help_panel=LIST
+    ),
+]
+KeepHeard = Annotated[
+    bool,
+    typer.Option(
+        "--keep-heard",
+        help="Tracks that the listener played come in too; else not, and where the log lists "
+        "artists none by those played.",
+        rich_help_panel=LIST,
+    ),
+]
+Diversity = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=0.99,
+        help="How much it counts against a track that one like it is in the list (maximal marginal "
+        "relevance).",
+        rich_help_panel=LIST,
+    ),
+]
+Blend = Annotated[
+    bool,
+    typer.Option(
+        "--blend",
+        help="Weigh listening n / (n + C) and sound the rest, n the listeners of a track; C is "
+        "chosen on the validation tracks. Without it listening alone places every track that has "
+        "a listener.",
+        rich_help_panel=SPACE,
+    ),
+]
+BlendAt = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1e9,
+        metavar="C",
+        help="Blend with this C: of a track with C listeners both weigh the same.",
+        rich_help_panel=SPACE,
+    ),
+]
+
+
+def trust_of(blend, blend_at):
+    """The C of the two options; None where it is to be chosen."""
+    if blend_at is not None:
+        return blend_at
+    return None if blend else LISTENING_FIRST

@@ -1,0 +1,60 @@
+"""A library in the listeners' space: where sound and listening put its tracks, taken together."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from audiorec_cli import console
+from audiorec_cli.commands.blending import chosen_trust
+from audiorec_cli.commands.joining import Listened, listened, require_same_factors
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import found
+from audiorec_cli.records import Factors, Predictions
+
+
+class Taste(NamedTuple):
+    """A library and the listeners of a log in one space.
+
+    known : Listened; coordinates : (n, n_factors) of its tracks, unit norm; trust : the c that
+    they were blended with
+    """
+
+    predicted: Predictions
+    factors: Factors
+    known: Listened
+    coordinates: np.ndarray
+    trust: float
+
+
+def taste_of(path, predicted, factors_path, checkpoint, *, trust):
+    """The Taste of the Predictions in a file at `path` and of a factors file.
+
+    checkpoint : path of the one whose validation tracks tell how much to trust listening where
+        `trust`, the c of retrieval.recommendation.blended, is None; itself None to look for it
+    """
+    from audiorec_cli import files
+    from audiorec_cli.retrieval.recommendation import blended
+
+    if checkpoint is not None and trust is not None:
+        raise AudiorecError("--checkpoint goes with --blend: add it, or leave both out")
+    factors = files.load_factors(factors_path)
+    require_same_factors(path, predicted, factors, factors_path)
+    if trust is None:
+        trust = chosen_trust(predicted, factors, _validation_tracks(path, predicted, checkpoint))
+        console.note(f"blend: C is {trust:g}: with more listeners than that listening weighs more")
+    known = listened(predicted.tracks, factors)
+    where = blended(known.factors, predicted.predicted_factors, known.listeners, trust)
+    return Taste(predicted, factors, known, where, trust)
+
+
+def _validation_tracks(path, predicted, checkpoint):
+    """The track_ids that the network was validated on, from the checkpoint that predicted."""
+    from audiorec_cli import files
+
+    trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
+    if trained.fingerprint != predicted.fingerprint:
+        raise AudiorecError(
+            f"{path} was not made from this checkpoint: name the one that it was made from with "
+            "--checkpoint, or predict anew"
+        )
+    return trained.split["validation"]

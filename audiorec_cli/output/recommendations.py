@@ -1,0 +1,30 @@
+"""Recommendations to all listeners as a Parquet table, a row a track."""
+
+import io
+
+import numpy as np
+import polars as pl
+
+from audiorec_cli.output.writing import write_whole
+
+SUFFIX = ".parquet"
+NAMES = ("track_id", "artist", "title", "path")
+
+
+def write_parquet(made, out):
+    """Write Recommendations to `out`: user_id, rank (from 1), score, track_id and tags."""
+    is_there = made.recommended >= 0
+    users, ranks = np.nonzero(is_there)
+    rows = made.recommended[is_there]
+    tags = {name: pl.Series(getattr(made.tracks, name)) for name in NAMES}
+    table = pl.DataFrame(
+        {
+            "user_id": pl.Series(made.user_id).gather(users),
+            "rank": (ranks + 1).astype(np.int32),
+            "score": made.scores[is_there],
+            **{name: texts.gather(rows) for name, texts in tags.items()},
+        }
+    )
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write_whole(buffer.getvalue(), out)

@@ -1,0 +1,126 @@
+"""Tracks for listeners: where sound and listening put them, and which are the best."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from audiorec_cli.retrieval.choosing import Chooser
+
+SCORES_AT_A_TIME = 2**23
+POOL = 2000  # of the best candidates, among which the diverse ones are looked for
+
+
+def blended(listened, predicted, listeners, c):
+    """Directions of tracks by listening and by sound, listening weighing n / (n + c).
+
+    listened, predicted : (n, n_factors) unit norm; listened is zero where it tells nothing
+    listeners : (n,), how many each track has, n above; c : how many make both weigh the same, so
+        that 0 is listening alone for every track that has a listener, and infinity sound alone
+    Returns (n, n_factors) float32, unit norm; zero where the two cancel each other out.
+    """
+    weight = np.zeros(len(listeners))
+    np.divide(listeners, listeners + c, out=weight, where=listeners > 0)
+    mixed = weight[:, None] * listened + (1 - weight[:, None]) * predicted
+    return unit(mixed)
+
+
+def unit(factors):
+    """Rows scaled to unit norm, float32; rows of zeros stay."""
+    norm = np.linalg.norm(factors, axis=-1, keepdims=True)
+    return np.divide(factors, norm, out=np.zeros(factors.shape), where=norm > 0).astype(np.float32)
+
+
+class Rules(NamedTuple):
+    """What a list of recommendations has to be like.
+
+    k : tracks in it; limits : as in Chooser; diversity : 0 for the best whatever they are like,
+    towards 1 for tracks unlike each other
+    """
+
+    k: int
+    limits: tuple = ()
+    diversity: float = 0.0
+
+
+class Recommender:
+    """The best tracks for listeners, by the cosine of their factors.
+
+    coordinates : (n, n_factors) float32 of unit norm, or zero for tracks never to be recommended
+    is_candidate : (n,) bool, the tracks that may be
+    """
+
+    def __init__(self, coordinates, is_candidate, rules):
+        self._rows = np.flatnonzero(is_candidate & coordinates.any(axis=1))
+        self._coordinates, self._rules = coordinates[self._rows], rules
+
+    def best(self, listeners, heard):
+        """Yield (rows, scores) for each listener, the best first, Rules.k at most.
+
+        listeners : (m, n_factors), any length but zero; heard : (m, n) CSR, non-zero where the
+        listener is not to be given the track
+        """
+        step = max(1, SCORES_AT_A_TIME // max(1, len(self._rows)))
+        heard = heard[:, self._rows]
+        for start in range(0, len(listeners), step):
+            scores = unit(listeners[start : start + step]) @ self._coordinates.T
+            block = heard[start : start + step]
+            for own, first, last in zip(scores, block.indptr, block.indptr[1:], strict=False):
+                own[block.indices[first:last]] = -np.inf
+                chosen = self._chosen(own)
+                yield self._rows[chosen], own[chosen]
+
+    def _chosen(self, scores):
+        """Places of the candidates that come into a list, given their scores."""
+        k, limits, diversity = self._rules
+        if not limits and not diversity:
+            return highest(scores, k)
+        chooser = Chooser([(lambda place, key=key: key(self._rows[place]), n) for key, n in limits])
+        if not diversity:
+            return chooser.fill(highest(scores, len(scores)).tolist(), k)
+        return self._diverse(highest(scores, max(POOL, k)), scores, chooser)
+
+    def _diverse(self, pool, scores, chooser):
+        """The list by maximal marginal relevance.
+
+        Each track is the one with the highest (1 − d) · score − d · cosine with the track nearest
+        to it that is in the list (Carbonell and Goldstein, SIGIR 1998; their λ is 1 − d).
+        """
+        k, _, diversity = self._rules
+        relevance, chosen = (1 - diversity) * scores[pool], []
+        nearest = np.full(len(pool), -np.inf)
+        left = np.ones(len(pool), dtype=bool)
+        while left.any() and len(chosen) < k:
+            marginal = relevance - diversity * (nearest if chosen else 0)
+            place = int(np.argmax(np.where(left, marginal, -np.inf)))
+            left[place] = False
+            if chooser.offer(int(pool[place])):
+                chosen.append(pool[place])
+                cosines = self._coordinates[pool] @ self._coordinates[pool[place]]
+                nearest = np.maximum(nearest, cosines)
+        return chosen
+
+
+def audience(direction, users, knows_it, k):
+    """The k listeners whose factors are nearest to a track's by cosine, the nearest first.
+
+    direction : (n_factors,) of unit norm; users : (m, n_factors), any length; those of whom
+        nothing is known have zero and are in no audience
+    knows_it : (m,) bool, who is left out
+    Returns rows (k,) and cosines (k,), fewer where there are no more.
+    """
+    scores = unit(users) @ direction
+    scores[knows_it | ~users.any(axis=1)] = -np.inf
+    rows = highest(scores, k)
+    return rows, scores[rows]
+
+
+def highest(scores, k):
+    """Places of the k highest finite scores, the highest first; equal ones keep their order."""
+    k = min(k, np.count_nonzero(np.isfinite(scores)))
+    if not k:
+        return np.zeros(0, dtype=np.int64)
+    places = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(len(scores))
+    if k < len(scores):  # of those that equal the last one the first
+        lowest = scores[places].min()
+        places = np.flatnonzero(scores >= lowest)
+    return places[np.lexsort((places, -scores[places]))][:k]

@@ -1,0 +1,294 @@
+"""audiorec recommend and audience: new music to the right listeners."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from audiorec_cli import files
+from audiorec_cli.commands.blending import chosen_trust
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.records import Predictions, Tracks
+
+N_LOGGED, N_TRACKS, N_USERS = 24, 32, 30
+
+
+@pytest.fixture
+def world(here, audiorec, tracks):
+    """Even listeners play even tracks and odd ones odd tracks, all but a few of their own taste.
+
+    Tracks 24 to 31 are new; predicted factors are of the right taste. Two artists in turn: the
+    tags are those of the fixture, "artist 0" even and "artist 1" odd.
+    """
+    rng = np.random.default_rng(0)
+    lines = ["user_id\ttrack_id\tplays"]
+    for user in range(N_USERS):
+        own = [t for t in range(N_LOGGED) if t % 2 == user % 2 and (t // 2 + user // 2) % 4]
+        lines += [f"u{user}\tfolder/{t}\t{1 + rng.integers(9)}" for t in own]
+    (here / "log.tsv").write_text("\n".join(lines) + "\n")
+    assert audiorec("factorize", "log.tsv", "--factors", 2)[0] == 0
+    factors = files.load_factors("factors.h5")
+    row_of = factors.log.tracks.row_of_track_id
+    tastes = np.array(
+        [
+            np.mean([factors.track_factors[row_of[f"folder/{t}"]] for t in range(p, 24, 2)], axis=0)
+            for p in (0, 1)
+        ]
+    )
+    tastes /= np.linalg.norm(tastes, axis=1, keepdims=True)
+    angles = rng.normal(scale=0.05, size=N_TRACKS)
+    turn = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]])
+    predicted = np.einsum("ijn,nj->ni", turn, tastes[np.arange(N_TRACKS) % 2]).astype(np.float32)
+    params = {"factors": factors.fingerprint}
+    made = Predictions(tracks(N_TRACKS), predicted, "print", "/music", params=params)
+    files.save_predictions("predictions.h5", made)
+    return here
+
+
+def listed(audiorec, *arguments):
+    """The table of `recommend` as dictionaries."""
+    status, out, err = audiorec("recommend", *arguments, "--json")
+    assert status == 0, err
+    return json.loads(out)
+
+
+def numbers(table):
+    return [int(row["track_id"].removeprefix("folder/")) for row in table]
+
+
+def played_by(user):
+    return {t for t in range(N_LOGGED) if t % 2 == user % 2 and (t // 2 + user // 2) % 4}
+
+
+def test_tracks_of_the_listeners_taste_come_first_and_heard_ones_not_at_all(world, audiorec):
+    for user in (4, 7):
+        found = numbers(listed(audiorec, f"u{user}", "-k", 6))
+        assert {t % 2 for t in found} == {user % 2}
+        assert not played_by(user) & set(found)
+        everything = numbers(listed(audiorec, f"u{user}", "-k", 99))
+        assert len(everything) == N_TRACKS - len(played_by(user))
+
+
+def test_new_only_lists_what_nobody_has_played(world, audiorec):
+    table = listed(audiorec, "u4", "-k", 4, "--new-only")
+    assert set(numbers(table)) == {24, 26, 28, 30}
+    assert {row["listeners"] for row in table} == {0}
+    assert [row["rank"] for row in table] == [1, 2, 3, 4]
+    scores = [row["score"] for row in table]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_because_names_a_track_of_the_same_taste_that_was_played(world, audiorec):
+    for row in listed(audiorec, "u4", "-k", 3):
+        assert int(row["because"].removeprefix("folder/")) in played_by(4)
+
+
+def test_heard_tracks_can_be_kept(world, audiorec):
+    assert played_by(4) < set(numbers(listed(audiorec, "u4", "-k", 99, "--keep-heard")))
+
+
+def test_an_artist_can_be_limited(world, audiorec):
+    table = listed(audiorec, "u4", "-k", 9, "--max-per-artist", 2)
+    assert [row["artist"] for row in table].count("artist 0") == 2
+    assert len(table) == 4
+
+
+def test_diversity_brings_the_other_taste_up(world, audiorec):
+    plain = numbers(listed(audiorec, "u4", "-k", 4))
+    diverse = numbers(listed(audiorec, "u4", "-k", 4, "--diversity", 0.7))
+    assert {t % 2 for t in plain} == {0}
+    assert {t % 2 for t in diverse} == {0, 1}
+
+
+def test_a_playlist_of_the_recommendations(world, audiorec):
+    status, out, err = audiorec("recommend", "u4", "-k", 3, "-o", "for-u4.m3u8")
+    assert status == 0
+    assert "for-u4.m3u8: 3 tracks" in err
+    assert len(out.splitlines()) == 4
+    lines = (world / "for-u4.m3u8").read_text().splitlines()
+    assert "#PLAYLIST:recommended to u4" in lines
+    assert sum(line.startswith("/music/folder/") for line in lines) == 3
+
+
+def test_the_history_of_the_log_gives_what_the_log_gives(world, audiorec):
+    log = (world / "log.tsv").read_text().splitlines()
+    own = [line for line in log if line.startswith(("user_id", "u4\t"))]
+    (world / "mine.tsv").write_text("\n".join(own) + "\n")
+    from_log = numbers(listed(audiorec, "u4", "-k", 8))
+    folded = numbers(listed(audiorec, "--history", "mine.tsv", "-k", 8))
+    assert len(set(from_log) & set(folded)) >= 7
+    anonymous = "\n".join(line.split("\t", 1)[1] for line in own) + "\n"
+    (world / "mine.tsv").write_text(anonymous)
+    assert numbers(listed(audiorec, "--history", "mine.tsv", "-k", 8)) == folded
+
+
+def test_a_playlist_is_a_history_too(world, audiorec):
+    (world / "liked.m3u8").write_text("#EXTM3U\nfolder/1.flac\n/music/folder/25.flac\n../x.flac\n")
+    table = listed(audiorec, "--history", "liked.m3u8", "-k", 8)
+    assert {t % 2 for t in numbers(table)} == {1}
+    assert not {1, 25} & set(numbers(table))
+
+
+def test_a_history_of_several_asks_whose(world, audiorec):
+    status, out, err = audiorec("recommend", "--history", "log.tsv")
+    assert (status, out) == (1, "")
+    assert "log.tsv has 30 listeners, such as u0, u1, u10: name one of them" in err
+    assert len(numbers(listed(audiorec, "u4", "--history", "log.tsv", "-k", 5))) == 5
+    status, _, err = audiorec("recommend", "nobody", "--history", "log.tsv")
+    assert status == 1
+    assert 'log.tsv has no listener "nobody"' in err
+
+
+def test_a_history_that_shares_nothing_with_the_log_is_one_line(world, audiorec):
+    (world / "other.csv").write_text("artist,title\nX,Y\nX,Z\n")
+    status, out, err = audiorec("recommend", "--history", "other.csv")
+    assert (status, out) == (1, "")
+    assert "none of its 2 tracks is among those that the factors were fitted to" in err
+
+
+def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audiorec):
+    status, out, err = audiorec("recommend", "u4x")
+    assert (status, out) == (1, "")
+    assert 'error: the log has no listener "u4x" (it has u4' in err
+    assert "--history FILE" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        ((), 2, "name a listener"),
+        (("u4", "--all-users", "all.h5"), 1, "--all-users goes without"),
+        (("--all-users", "all.txt"), 1, "end its name in .h5 or .parquet"),
+        (("u4", "--relative-to", "."), 1, "--relative-to goes with --out"),
+        (("u4", "--blend"), 1, "no checkpoint file in this folder"),
+        (("u4", "--checkpoint", "model.h5"), 1, "--checkpoint goes with --blend"),
+    ],
+)
+def test_requests_that_do_not_fit_together(world, audiorec, arguments, status, said):
+    got, out, err = audiorec("recommend", *arguments)
+    assert (got, out) == (status, "")
+    assert said in err
+
+
+@pytest.mark.parametrize("options", [(), ("--new-only",), ("--max-per-artist", 2)])
+def test_all_users_get_what_each_alone_would(world, audiorec, options):
+    status, out, err = audiorec("recommend", "--all-users", "all.h5", "-k", 5, *options)
+    assert (status, out) == (0, "")
+    assert "all.h5: 5 tracks for 30 listeners" in err
+    made = files.load_recommendations("all.h5")
+    assert audiorec("recommend", "--all-users", "all.parquet", "-k", 5, *options)[0] == 0
+    table = pl.read_parquet("all.parquet")
+    for user in ("u4", "u7"):
+        alone = listed(audiorec, user, "-k", 5, *options)
+        place = made.user_id.index(user)
+        rows = [row for row in made.recommended[place].tolist() if row >= 0]
+        ids = [row["track_id"] for row in alone]
+        assert [made.tracks.track_id[row] for row in rows] == ids
+        own = table.filter(pl.col("user_id") == user)
+        assert own["track_id"].to_list() == ids
+        assert own["rank"].to_list() == [row["rank"] for row in alone]
+        np.testing.assert_allclose(own["score"], [row["score"] for row in alone], atol=1e-5)
+
+
+def test_lists_that_are_cut_short_end_in_no_track(world, audiorec):
+    assert audiorec("recommend", "--all-users", "all.h5", "-k", 6, "--max-per-artist", 2)[0] == 0
+    made = files.load_recommendations("all.h5")
+    assert (made.recommended[:, :4] >= 0).all()
+    assert (made.recommended[:, 4:] == -1).all()
+
+
+def test_blending_moves_from_listening_to_sound(world, audiorec):
+    by_listening = listed(audiorec, "u4", "-k", 40, "--keep-heard", "--blend-at", 0)
+    assert by_listening == listed(audiorec, "u4", "-k", 40, "--keep-heard")
+    by_sound = listed(audiorec, "u4", "-k", 40, "--keep-heard", "--blend-at", 1e9)
+    predicted = files.load_predictions("predictions.h5")
+    factors = files.load_factors("factors.h5")
+    listener = factors.user_factors[factors.log.user_id.index("u4")]
+    scores = predicted.predicted_factors @ listener / np.linalg.norm(listener)
+    found = {row["track_id"]: row["score"] for row in by_sound}
+    for row, track_id in enumerate(predicted.tracks.track_id):
+        assert found[track_id] == pytest.approx(scores[row], abs=1e-4)
+
+
+@pytest.fixture
+def rich_log(log_of):
+    """Factors of 400 listeners of two tastes, who play any track of their own with p = 0.3."""
+    from audiorec_cli.listening.factorization import AlsSettings, fit_factors
+
+    rng = np.random.default_rng(3)
+    u, t = np.ogrid[:400, :40]
+    log = log_of((rng.random((400, 40)) < np.where(u % 2 == t % 2, 0.3, 0.03)).astype(float))
+    return fit_factors(log, AlsSettings(n_factors=2))
+
+
+@pytest.mark.parametrize(("is_right", "expected"), [(True, 100.0), (False, 0.3)])
+def test_sound_is_trusted_as_far_as_it_foretells(tracks, rich_log, is_right, expected):
+    """Sound that tells the taste of a track is worth more than some listeners; noise is not."""
+    n = 40
+    table = tracks(n)
+    names = [f"t{t:03}" for t in range(n)]
+    table = type(table)(names, *(getattr(table, c) for c in type(table).columns()[1:]))
+    tastes = np.array([rich_log.track_factors[p::2].mean(axis=0) for p in (0, 1)])
+    tastes /= np.linalg.norm(tastes, axis=1, keepdims=True)
+    right = tastes[np.arange(n) % 2]
+    predicted = right if is_right else -right
+    made = Predictions(table, predicted.astype(np.float32), "print", "/music")
+    assert chosen_trust(made, rich_log, names[:8]) == expected
+
+
+def test_too_few_validation_tracks_do_not_choose(tracks, rich_log, audiorec):
+    table = tracks(40)
+    names = [f"t{t:03}" for t in range(40)]
+    table = type(table)(names, *(getattr(table, c) for c in type(table).columns()[1:]))
+    made = Predictions(table, rich_log.track_factors, "print", "/music")
+    with pytest.raises(AudiorecError, match=r"2 validation tracks .* --blend-at C"):
+        chosen_trust(made, rich_log, names[:2])
+
+
+def test_an_audience_shares_the_taste_and_has_not_heard_the_track(world, audiorec):
+    status, out, err = audiorec("audience", "title 25", "-k", 9, "--tracks", 4, "--json")
+    assert status == 0, err
+    answer = json.loads(out)
+    assert answer["track_id"] == "folder/25"
+    assert {int(row["listener"][1:]) % 2 for row in answer["listeners"]} == {1}
+    assert len(answer["listeners"]) == 9
+    assert {int(row["track_id"].removeprefix("folder/")) % 2 for row in answer["tracks"]} == {1}
+    assert all(row["listeners"] > 0 for row in answer["tracks"])
+    status, out, _ = audiorec("audience", "title 4", "-k", 99, "--json")
+    listeners = {row["listener"] for row in json.loads(out)["listeners"]}
+    assert listeners == {f"u{u}" for u in range(N_USERS) if 4 not in played_by(u)}
+    status, out, _ = audiorec("audience", "title 4", "-k", 99, "--keep-heard", "--json")
+    assert len(json.loads(out)["listeners"]) == N_USERS
+
+
+def test_an_audience_is_two_tables(world, audiorec):
+    status, out, err = audiorec("audience", "title 25", "-k", 2, "--tracks", 3)
+    assert status == 0
+    assert "artist 1 - title 25: 0 listeners in the log" in err
+    listeners, tracks = (block.splitlines() for block in out.split("\n\n"))
+    assert listeners[0].split("\t") == ["rank", "score", "listener", "tracks_played", "because"]
+    assert [len(listeners), len(tracks)] == [3, 4]
+
+
+def test_real_listeners_folded_in_by_their_own_history(here, audiorec, real_songs):
+    """Whose history is the log's gets at least nine tenths of the log's recommendations."""
+    header, *lines = (real_songs / "listens.tsv").read_text().splitlines()
+    assert audiorec("factorize", real_songs / "listens.tsv")[0] == 0
+    factors = files.load_factors("factors.h5")
+    logged, n = factors.log.tracks, len(factors.log.tracks)
+    empty = [""] * n
+    table = Tracks(
+        logged.track_id, [f"{i}.ogg" for i in range(n)], logged.artist, logged.artist, empty,
+        np.ones(n), np.arange(n), np.arange(n), empty, empty,
+    )  # fmt: skip
+    made = Predictions(table, factors.track_factors, "print", "/music")
+    files.save_predictions("predictions.h5", made)
+    overlaps = []
+    for user in factors.log.user_id[:: len(factors.log.user_id) // 3]:
+        own = [line for line in lines if line.startswith(f"{user}\t")]
+        (here / "own.tsv").write_text("\n".join([header, *own]))
+        from_log = {row["track_id"] for row in listed(audiorec, user)}
+        folded = {row["track_id"] for row in listed(audiorec, "--history", "own.tsv")}
+        overlaps.append(len(from_log & folded) / 30)
+    assert np.mean(overlaps) >= 0.9
