@@ -91,6 +91,26 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench_within, audiore
     assert marks_of(last) == one & other
 
 
+def test_recommendations_of_new_and_little_known_tracks(bench_within, audiorec, here, mels_file):
+    mels_file("mels.h5", 40)
+    rows = [f"u{u},folder/{i}" for u in range(90) for i in range(40) if (u + i) % 2 or u % 7 == 0]
+    (here / "log.csv").write_text("\n".join(["user_id,track_id", *rows]))
+    assert audiorec("factorize", "log.csv", "--factors", 4)[0] == 0
+    recipe = "--epochs 1 --validation 0.2"
+    out = bench_within(
+        "recommend.py", "--train", recipe, "--keep", "kept", "--folds", 2, "--plot", "blend.png"
+    )
+    new, known, audience = ([line.split("\t") for line in table.splitlines()]
+                            for table in out.split("\n\n"))  # fmt: skip
+    assert [row[0] for row in new[-3:]] == ["recommend --new-only", "mean factor", "random"]
+    assert [row[0] for row in known] == ["listeners", "0", "1", "3", "10", "30"]
+    sound, listening, blend = (float(row[:5]) for row in known[1][1:4])
+    assert (listening, blend) == (0.5, sound)
+    assert known[-1][2] > known[1][2]
+    assert audience[1][0] == "audience"
+    assert (here / "blend.png").stat().st_size > 10_000
+
+
 def marks_of(path):
     factors = files.load_factors(path)
     return {factors.log.tracks.track_id[row] for row in np.flatnonzero(factors.is_test)}

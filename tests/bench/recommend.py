@@ -1,0 +1,195 @@
+"""How good recommendations are of tracks that nobody, or few, have played.
+
+    python tests/bench/recommend.py --keep DIR --plot blend.png --train "--preset modern"
+
+In the folder must be the mels file of a library and the factors file of its log. The artists are
+dealt into folds; for each, factors are fitted without them and a network learns from the rest (the
+files are those of `evaluate --folds --keep DIR`). Printed is, with 95 % intervals over listeners:
+
+- how well `recommend --new-only` ranks the tracks of the fold, beside the mean factor and chance;
+- how well items of the fold are ranked of which 0, 1, 3, 10 and 30 listeners are known, drawn at
+  random, by sound, by listening (folded in by one step of the fit), and by `--blend`, whose C is
+  chosen on the fold's validation tracks. Items are those with 35 listeners at least, the same
+  throughout; plays that are known are not ranked;
+- how well the audience of a new item is found among all listeners.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from audiorec_cli import files
+from audiorec_cli.commands import rounds
+from audiorec_cli.commands.blending import KNOWN, blends_of, chosen_trust
+from audiorec_cli.evaluation.baselines import mean_factor
+from audiorec_cli.evaluation.bootstrap import bootstrapped_means
+from audiorec_cli.evaluation.candidates import Candidates
+from audiorec_cli.evaluation.contest import Contest, scores_at_random
+from audiorec_cli.evaluation.ranking import rank_candidates
+from audiorec_cli.evaluation.revealing import auc_by_model, with_listeners
+from audiorec_cli.options import Device, found
+from audiorec_cli.retrieval.recommendation import Recommender, Rules, unit
+
+SHOWN = {"auc": "AUC", "map": "mAP@500", "ndcg": "nDCG@10", "recall": "recall@20"}
+NEW, MEAN, CHANCE = "recommend --new-only", "mean factor", "random"
+SOUND, LISTENING, BLEND = "sound", "listening", "--blend"
+BETTER = "--blend less the better side"
+N_DRAWS = 10
+
+
+def main():
+    """Measure all folds and print the tables."""
+    arguments = _arguments()
+    mels, loaded = found("mels", None), files.load_factors(found("factors", None))
+    recipes = {arguments.train: rounds.recipe_of(arguments.train)}
+    options = {"seed": 0, "device": Device.cpu, "folder": arguments.keep}
+    every = rounds.Folds(mels, loaded, recipes, "strict", **options)
+    n_users = len(loaded.log.user_id)
+    contest, blends, audiences = Contest(n_users, seed=0, resamples=1000), {}, []
+    for one in every.rounds(arguments.folds, min_listeners=arguments.min_listeners):
+        (predicted,) = one.predictions.values()
+        items = rounds.candidates_to_rank(
+            one.factors.log, *one.rows_of("test"), arguments.min_listeners
+        )
+        _enter_new(contest, one, items, predicted.predicted_factors[items.tracks])
+        _add_blends(blends, one, items, predicted, n_users)
+        audiences.append(_of_audience(one, items, predicted.predicted_factors[items.tracks]))
+    _print_new(contest)
+    _print_blends(blends, arguments.plot)
+    _print_audience(np.concatenate(audiences))
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--train", default="", help="options of train")
+    parser.add_argument("--keep", type=Path, required=True, help="folder for the folds' files")
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--min-listeners", type=int, default=5)
+    parser.add_argument("--plot", type=Path, help="picture of the second table")
+    return parser.parse_args()
+
+
+def _enter_new(contest, one, items, predicted):
+    """Rank the tracks themselves, each of which a listener played if he or she played its item."""
+    songs = Candidates(
+        items.items[items.places],
+        items.tracks,
+        np.arange(len(items.tracks)),
+        items.users,
+        items.truth[:, items.places].tocsr(),
+        items.listeners[items.places],
+    )
+    mean = mean_factor(one.factors.track_factors[~one.factors.is_held_out], len(predicted))
+    for name, where in ((NEW, predicted), (MEAN, unit(mean))):
+        listeners = one.factors.user_factors[songs.users]
+        contest.enter(name, songs, lambda rows, w=where, x=listeners: _by_recommender(x[rows], w))
+    contest.enter(CHANCE, songs, scores_at_random(len(songs.items), 0))
+
+
+def _by_recommender(listeners, coordinates):
+    """The scores (m, k) that the lists of `recommend` give k tracks, all of them new."""
+    from scipy.sparse import csr_matrix
+
+    everything = np.ones(len(coordinates), bool)
+    recommender = Recommender(coordinates, everything, Rules(len(coordinates)))
+    scores = np.zeros((len(listeners), len(coordinates)))
+    known = listeners.any(axis=1)  # who played only what was held out has no taste
+    lists = recommender.best(listeners[known], csr_matrix((known.sum(), len(coordinates))))
+    for user, (rows, own) in zip(np.flatnonzero(known), lists, strict=True):
+        scores[user, rows] = own
+    return scores
+
+
+def _add_blends(blends, one, items, predicted, n_users):
+    """Add this fold's figures: blends[n][model] is a list of (n_users,), nan where there is none.
+
+    Of an item without known listeners listening tells nothing.
+    """
+    trust = chosen_trust(predicted, one.factors, one.split["validation"])
+    truth = one.factors.log.plays[:, items.items]
+    enough = with_listeners(truth, max(KNOWN))
+    print(f"{enough.sum()} of {len(enough)} items have listeners enough; C is {trust:g}")
+    by_sound = items.item_factors(predicted.predicted_factors[items.tracks])[enough]
+    models = {LISTENING: 0.0, BLEND: trust, SOUND: np.inf}
+
+    def places(known, n):
+        where = blends_of(known, one.factors, by_sound, n, models.values())
+        by_model = {name: where[c] for name, c in models.items()}
+        return by_model if n else by_model | {LISTENING: np.zeros_like(by_sound)}
+
+    for n in (0, *KNOWN):
+        auc = auc_by_model(
+            one.factors.user_factors, truth[:, enough], n, lambda known, n=n: places(known, n),
+            evaluated=items.users, n_draws=N_DRAWS if n else 1, seed=0,
+        )  # fmt: skip
+        for name, column in auc.items():
+            of_all = np.full(n_users, np.nan)
+            of_all[items.users] = column
+            blends.setdefault(n, {}).setdefault(name, []).append(of_all)
+
+
+def _of_audience(one, items, predicted):
+    """(k, 2): of each item the AUC of its listeners among all, and of the 20 first how many are."""
+    users = unit(one.factors.user_factors)
+    by_item = one.factors.log.plays[:, items.items].T.tocsr()
+    where = items.item_factors(predicted)
+    figures = rank_candidates(
+        lambda rows: where[rows] @ users.T, by_item, np.zeros(len(users), bool), seed=0
+    )
+    first = np.argsort(-(where @ users.T), axis=1, kind="stable")[:, :20]
+    hits = [by_item[item, rows].nnz / 20 for item, rows in enumerate(first)]
+    share = by_item.getnnz(axis=1) / len(users)
+    return np.column_stack([figures.of_users["auc"], hits, share])
+
+
+def _print_new(contest):
+    print("model", *SHOWN.values(), sep="\t")
+    for model, score in contest.scores().items():
+        print(model, *(_interval(score.figures[figure]) for figure in SHOWN), sep="\t")
+
+
+def _print_blends(blends, plot):
+    models, rows = (SOUND, LISTENING, BLEND), {}
+    print("\nlisteners", *models, BETTER, sep="\t")
+    for n, by_model in blends.items():
+        folds = [np.ma.masked_invalid(by_model[model]) for model in models]
+        columns = np.column_stack([each.mean(axis=0).filled(np.nan) for each in folds])
+        better = columns[:, :2][:, np.nanmean(columns[:, :2], axis=0).argmax()]
+        columns = np.column_stack([columns, columns[:, 2] - better])
+        rows[n] = bootstrapped_means(columns, resamples=1000, seed=0)
+        print(n, *map(_interval, rows[n][:3]), _interval(rows[n][3], "+"), sep="\t")
+    if plot:
+        _draw(rows, models, plot)
+
+
+def _draw(rows, models, path):
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for place, (model, marker) in enumerate(zip(models, "os^", strict=True)):
+        means = [row[place] for row in rows.values()]
+        axes.plot(range(len(rows)), [mean.mean for mean in means], marker=marker, label=model)
+        low, high = [mean.low for mean in means], [mean.high for mean in means]
+        axes.fill_between(range(len(rows)), low, high, alpha=0.2)
+    axes.set_xticks(range(len(rows)), list(map(str, rows)))
+    axes.set_xlabel("known listeners of an artist")
+    axes.set_ylabel("AUC per listener")
+    axes.grid(alpha=0.3)
+    axes.legend(title="placed by")
+    figure.savefig(path, dpi=150)
+
+
+def _print_audience(figures):
+    means = bootstrapped_means(figures, resamples=1000, seed=0)
+    print("\naudience\tAUC\tof the 20 first\tof all")
+    print("audience", *map(_interval, means), sep="\t")
+
+
+def _interval(mean, sign=""):
+    return f"{mean.mean:{sign}.3f} [{mean.low:{sign}.3f}, {mean.high:{sign}.3f}]"
+
+
+if __name__ == "__main__":
+    main()
