@@ -76,7 +76,7 @@ class Recommender:
             return highest(scores, k)
         chooser = Chooser([(lambda place, key=key: key(self._rows[place]), n) for key, n in limits])
         if not diversity:
-            return chooser.fill(highest(scores, len(scores)).tolist(), k)
+            return chooser.fill(_in_order(scores), k)
         return self._diverse(highest(scores, max(POOL, k)), scores, chooser)
 
     def _diverse(self, pool, scores, chooser):
@@ -116,11 +116,17 @@ def audience(direction, users, knows_it, k):
 
 def highest(scores, k):
     """Places of the k highest finite scores, the highest first; equal ones keep their order."""
-    k = min(k, np.count_nonzero(np.isfinite(scores)))
-    if not k:
-        return np.zeros(0, dtype=np.int64)
-    places = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(len(scores))
-    if k < len(scores):  # of those that equal the last one the first
-        lowest = scores[places].min()
+    places = np.arange(len(scores))
+    if k < len(scores):
+        lowest = np.partition(scores, len(scores) - k)[len(scores) - k]
         places = np.flatnonzero(scores >= lowest)
+    places = places[np.isfinite(scores[places])]
     return places[np.lexsort((places, -scores[places]))][:k]
+
+
+def _in_order(scores):
+    """Yield the places of all finite scores, the highest first, without sorting more than asked."""
+    given = 0
+    for n in (POOL, len(scores)):
+        yield from highest(scores, n)[given:].tolist()
+        given = n
