@@ -144,7 +144,7 @@ def test_a_history_that_shares_nothing_with_the_log_is_one_line(world, audiorec)
     (world / "other.csv").write_text("artist,title\nX,Y\nX,Z\n")
     status, out, err = audiorec("recommend", "--history", "other.csv")
     assert (status, out) == (1, "")
-    assert "none of its 2 tracks is among those that the factors were fitted to" in err
+    assert "other: none of its 2 tracks is among those that the factors were fitted to" in err
 
 
 def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audiorec):

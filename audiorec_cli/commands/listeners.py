@@ -1,6 +1,5 @@
 """The listeners that tracks are recommended to: of the log, or with a history of their own."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,29 +72,34 @@ def _nearly(user_id, user_ids):
     return f" (it has {', '.join(names)} …)" if names else ""
 
 
-def listener_of_history(path, user_id, predicted, factors, known):
-    """The Listener with the history in a file, placed by one step of the fit.
+def read_history(path, user_id, predicted, log_format=None):
+    """The History in a file.
 
     path : a log of any format that `factorize` reads, or a playlist of the library's tracks
     user_id : whose of the listeners in the file, None where it has one
+    log_format : of the log, None to recognise it
     """
+    if path.suffix.lower() in PLAYLISTS:
+        return _history_of_playlist(path, predicted)
+    return _history_of_log(path, user_id, log_format)
+
+
+def listener_of_history(history, predicted, factors, known):
+    """The Listener with a History, placed by one step of the fit."""
     from audiorec_cli import matching
     from audiorec_cli.listening.folding import fold_in_listeners
 
-    history = _history_of_playlist(path, predicted) or _history_of_log(path, user_id)
     by_artist = factors.params.get("items") == "artists"
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
     vector = fold_in_listeners(plays, factors)[0]
+    n_tracks = console.counted(len(history.tracks), "track")
     if not vector.any():
         raise AudiorecError(
-            f"{path}: none of its {console.counted(len(history.tracks), 'track')} is among those "
-            "that the factors were fitted to: give a history that shares some with the log"
+            f"{history.name}: none of its {n_tracks} is among those that the factors were fitted "
+            "to: give a history that shares some with the log"
         )
-    console.note(
-        f"{path}: {len(in_log.library_rows)} of {console.counted(len(history.tracks), 'track')} "
-        "are in the log"
-    )
+    console.note(f"{history.name}: {len(in_log.library_rows)} of {n_tracks} are in the log")
     in_library = matching.find_matches(predicted.tracks, history.tracks).library_rows
     heard = np.union1d(heard_by(plays, known).indices, in_library)
     return Listener(history.name, vector, plays, heard)
@@ -111,12 +115,10 @@ def _row_of(columns, values, n):
 
 
 def _history_of_playlist(path, predicted):
-    """The History of a playlist, each entry one play; None where the file is no playlist."""
+    """The History of a playlist, each entry one play."""
     from audiorec_cli.output.playlist_reading import read_playlist
     from audiorec_cli.retrieval.lookup import find_paths
 
-    if path.suffix.lower() not in PLAYLISTS:
-        return None
     locations = [location for location in read_playlist(path) if location is not None]
     rows = find_paths(locations, predicted.tracks, predicted.audio_folder)
     found, plays = np.unique([row for row in rows if row is not None], return_counts=True)
@@ -124,14 +126,15 @@ def _history_of_playlist(path, predicted):
         raise AudiorecError(
             f"{path}: none of its tracks is in the library: give a playlist of this library"
         )
-    return History(Path(path).stem, predicted.tracks.take(found.astype(int)), plays)
+    return History(path.stem, predicted.tracks.take(found.astype(int)), plays)
 
 
-def _history_of_log(path, user_id):
+def _history_of_log(path, user_id, log_format):
     from audiorec_cli.listening import logs
     from audiorec_cli.listening.log_settings import Columns, LogSettings
 
-    log = logs.read_log(path, LogSettings(columns=Columns(of_one=True))).plays
+    settings = LogSettings(columns=Columns(of_one=True), format=log_format)
+    log = logs.read_log(path, settings).plays
     if user_id is None and len(log.user_id) > 1:
         shown = ", ".join(log.user_id[:NAMES_SHOWN])
         raise AudiorecError(
@@ -142,7 +145,7 @@ def _history_of_log(path, user_id):
             f'{path} has no listener "{user_id}"{_nearly(user_id, log.user_id)}: check the name'
         )
     row = log.plays[0 if user_id is None else log.user_id.index(user_id)]
-    return History(user_id or Path(path).stem, log.tracks.take(row.indices), row.data)
+    return History(user_id or path.stem, log.tracks.take(row.indices), row.data)
 
 
 def reasons(listener, factors, directions):

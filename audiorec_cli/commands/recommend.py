@@ -8,6 +8,7 @@ from audiorec_cli.commands.listeners import (
     heard_by,
     listener_of_history,
     listener_of_log,
+    read_history,
     reasons,
 )
 from audiorec_cli.commands.listing import entries_of, limits_of
@@ -18,6 +19,7 @@ from audiorec_cli.commands.recommend_options import (
     BlendAt,
     Diversity,
     History,
+    HistoryFormat,
     K,
     KeepHeard,
     NewOnly,
@@ -44,7 +46,8 @@ def recommend(
     new_only: NewOnly = False, keep_heard: KeepHeard = False, max_per_artist: MaxPerArtist = None,
     diversity: Diversity = 0.0, blend: Blend = False, blend_at: BlendAt = None,
     out: PlaylistOut = None, relative_to: RelativeTo = None, predictions: PredictionsFile = None,
-    factors: FactorsFile = None, checkpoint: CheckpointFile = None, as_json: Json = False,
+    factors: FactorsFile = None, checkpoint: CheckpointFile = None,
+    log_format: HistoryFormat = None, as_json: Json = False,
 ):  # fmt: skip
     """List the tracks of the library that a listener would like best and has not heard.
 
@@ -61,7 +64,8 @@ def recommend(
     if all_users is not None:
         return _recommend_to_all(taste, recommender, k, keep_heard, all_users)
     if history is not None:
-        listener = listener_of_history(history, user, predicted, taste.factors, taste.known)
+        read = read_history(history, user, predicted, log_format and str(log_format))
+        listener = listener_of_history(read, predicted, taste.factors, taste.known)
     else:
         listener = listener_of_log(user, taste.factors, taste.known)
     ranked = _ranked(listener, recommender, keep_heard, len(predicted.tracks))

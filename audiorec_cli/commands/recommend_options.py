@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from audiorec_cli.commands.factorize import LogFormat
 from audiorec_cli.commands.similar_options import LIST
 
 SPACE = "By sound or by listening"
@@ -20,6 +21,15 @@ History = Annotated[
         metavar="FILE",
         help="Recommend to the listener with this history, a log of any format that factorize "
         "reads or a playlist of the library, instead of one of the log.",
+    ),
+]
+HistoryFormat = Annotated[
+    LogFormat | None,
+    typer.Option(
+        "--format",
+        help="Format of the history, of those of 'audiorec factorize'.",
+        show_default="by content",
+        metavar="FORMAT",
     ),
 ]
 AllUsers = Annotated[
