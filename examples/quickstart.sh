@@ -32,6 +32,10 @@ mkdir -p playlists
 audiorec similar "Juicy" -k 10 -o playlists/similar-to-juicy.m3u8
 step 'audiorec similar "Ancient Hammer": a new release that nobody has played'
 audiorec similar "Ancient Hammer" -k 10 -o playlists/similar-to-ancient-hammer.m3u8
+step "audiorec recommend listener-0007 -k 10: what a listener of the log would like, and has not heard"
+audiorec recommend listener-0007 -k 10 -o playlists/for-listener-0007.m3u8
+step 'audiorec audience "Ancient Hammer" -k 5: who would like the new release'
+audiorec audience "Ancient Hammer" -k 5 --tracks 5
 step "audiorec top-activations: what single units of the network hear"
 audiorec top-activations --device cpu -k 5 -o playlists
 
