@@ -11,7 +11,8 @@ files are those of `evaluate --folds --keep DIR`). Printed is, with 95 % interva
   random, by sound, by listening (folded in by one step of the fit), and by `--blend`, whose C is
   chosen on the fold's validation tracks. Items are those with 35 listeners at least, the same
   throughout; plays that are known are not ranked;
-- how well the audience of a new item is found among all listeners.
+- how well the audience of a new item is found among all listeners, by the cosine as `audience` does
+  and by the product, in which listeners with more plays come first.
 """
 
 import argparse
@@ -36,6 +37,7 @@ NEW, MEAN, CHANCE = "recommend --new-only", "mean factor", "random"
 SOUND, LISTENING, BLEND = "sound", "listening", "--blend"
 BETTER = "--blend less the better side"
 N_DRAWS = 10
+N_FIRST = 20  # of an audience
 
 
 def main():
@@ -46,7 +48,7 @@ def main():
     options = {"seed": 0, "device": Device.cpu, "folder": arguments.keep}
     every = rounds.Folds(mels, loaded, recipes, "strict", **options)
     n_users = len(loaded.log.user_id)
-    contest, blends, audiences = Contest(n_users, seed=0, resamples=1000), {}, []
+    contest, blends, audiences = Contest(n_users, seed=0, resamples=1000), {}, {}
     for one in every.rounds(arguments.folds, min_listeners=arguments.min_listeners):
         (predicted,) = one.predictions.values()
         items = rounds.candidates_to_rank(
@@ -54,10 +56,10 @@ def main():
         )
         _enter_new(contest, one, items, predicted.predicted_factors[items.tracks])
         _add_blends(blends, one, items, predicted, n_users)
-        audiences.append(_of_audience(one, items, predicted.predicted_factors[items.tracks]))
+        _add_audiences(audiences, one, items, predicted.predicted_factors[items.tracks])
     _print_new(contest)
     _print_blends(blends, arguments.plot)
-    _print_audience(np.concatenate(audiences))
+    _print_audiences(audiences)
 
 
 def _arguments():
@@ -129,18 +131,22 @@ def _add_blends(blends, one, items, predicted, n_users):
             blends.setdefault(n, {}).setdefault(name, []).append(of_all)
 
 
-def _of_audience(one, items, predicted):
-    """(k, 2): of each item the AUC of its listeners among all, and of the 20 first how many are."""
-    users = unit(one.factors.user_factors)
+def _add_audiences(audiences, one, items, predicted):
+    """Add this fold's figures: audiences[how] is a list of (k, 3), of each item the AUC of its
+    listeners among all, their share of the 20 first and of all.
+    """
     by_item = one.factors.log.plays[:, items.items].T.tocsr()
-    where = items.item_factors(predicted)
-    figures = rank_candidates(
-        lambda rows: where[rows] @ users.T, by_item, np.zeros(len(users), bool), seed=0
-    )
-    first = np.argsort(-(where @ users.T), axis=1, kind="stable")[:, :20]
-    hits = [by_item[item, rows].nnz / 20 for item, rows in enumerate(first)]
-    share = by_item.getnnz(axis=1) / len(users)
-    return np.column_stack([figures.of_users["auc"], hits, share])
+    users, where = one.factors.user_factors, items.item_factors(predicted)
+    for how, placed in (("cosine", unit(users)), ("product", users)):
+        scores = where @ placed.T
+        figures = rank_candidates(
+            lambda rows, of=scores: of[rows], by_item, np.zeros(len(users), bool), seed=0
+        )
+        first = np.argsort(-scores, axis=1, kind="stable")[:, :N_FIRST]
+        hits = [by_item[item, rows].nnz / N_FIRST for item, rows in enumerate(first)]
+        share = by_item.getnnz(axis=1) / len(users)
+        columns = np.column_stack([figures.of_users["auc"], hits, share])
+        audiences.setdefault(how, []).append(columns)
 
 
 def _print_new(contest):
@@ -181,10 +187,11 @@ def _draw(rows, models, path):
     figure.savefig(path, dpi=150)
 
 
-def _print_audience(figures):
-    means = bootstrapped_means(figures, resamples=1000, seed=0)
-    print("\naudience\tAUC\tof the 20 first\tof all")
-    print("audience", *map(_interval, means), sep="\t")
+def _print_audiences(audiences):
+    print(f"\naudience by\tAUC\tof the {N_FIRST} first\tof all")
+    for how, folds in audiences.items():
+        means = bootstrapped_means(np.concatenate(folds), resamples=1000, seed=0)
+        print(how, *map(_interval, means), sep="\t")
 
 
 def _interval(mean, sign=""):
