@@ -14,11 +14,13 @@ from audiorec_cli.commands.audience import audience
 from audiorec_cli.commands.concat import concat
 from audiorec_cli.commands.demo import demo
 from audiorec_cli.commands.evaluate import evaluate
+from audiorec_cli.commands.export import export
 from audiorec_cli.commands.factorize import factorize
 from audiorec_cli.commands.filters import filters
 from audiorec_cli.commands.info import info
 from audiorec_cli.commands.map import map_tracks
 from audiorec_cli.commands.mels import mels
+from audiorec_cli.commands.outliers import outliers
 from audiorec_cli.commands.page import page
 from audiorec_cli.commands.predict import predict
 from audiorec_cli.commands.recommend import recommend
@@ -35,7 +37,7 @@ app = typer.Typer(
 )
 for command in (
     mels, factorize, concat, train, predict, evaluate, similar, recommend, audience,
-    top_activations, filters, map_tracks, page, info, demo,
+    outliers, top_activations, filters, map_tracks, page, export, info, demo,
 ):  # fmt: skip
     module = command.__module__.rpartition(".")[2]  # map.py has no function that is called map
     app.command(name=module.replace("_", "-"))(command)

@@ -358,7 +358,7 @@ class Recommendations:
     user_id : m names; tracks : Tracks of the library
     recommended : (m, k) int32, rows of the tracks, the best first; -1 behind the end of a list
     scores : (m, k) float32, cosines of listener and track; 0 behind the end of a list
-    params : "trust", the c that sound and listening were blended with
+    params : "trust", how many listeners sound was worth; "fingerprint", of the checkpoint
     """
 
     user_id: list[str]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix, random_array
 
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.factorization import AlsSettings, confidence, fit_factors
 
 
@@ -17,6 +18,12 @@ def test_confidence_is_that_of_the_papers():
     )
     linear = AlsSettings(alpha=3.0, confidence="linear")
     np.testing.assert_allclose(confidence(plays, linear).toarray(), [[0, 4, 61]], rtol=1e-6)
+
+
+def test_without_a_penalty_an_ambiguous_log_is_one_line(log_of):
+    two_tastes = np.kron(np.eye(2), np.ones((4, 4)))
+    with pytest.raises(AudiorecError, match=r"no single solution .* --regularization above 0"):
+        fit_factors(log_of(two_tastes), AlsSettings(n_factors=3, regularization=0.0))
 
 
 def solve_by_definition(fixed, weights, regularization):

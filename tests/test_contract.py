@@ -24,10 +24,12 @@ ARGUMENTS = {
     "similar": ("title 1",),
     "recommend": ("u",),
     "audience": ("title 7",),
+    "outliers": (),
     "top-activations": ("--device", "cpu"),
     "filters": ("--device", "cpu"),
     "page": ("page", "--device", "cpu"),
     "map": (),
+    "export": ("factors.parquet",),
     "info": ("mels.h5",),
     "demo": ("demo",),
 }
@@ -42,16 +44,18 @@ READS = {
     "similar": ("predictions.h5",),
     "recommend": ("factors.h5", "predictions.h5"),
     "audience": ("factors.h5", "predictions.h5"),
+    "outliers": ("factors.h5", "predictions.h5"),
     "top-activations": ("mels.h5", "model.h5"),
     "filters": ("model.h5",),
     "page": ("mels.h5", "model.h5", "predictions.h5"),
     "map": ("predictions.h5",),
+    "export": ("predictions.h5",),
     "info": ("mels.h5",),
     "demo": (),
 }
 WRITES = {"mels": "out.h5", "factorize": "factors.h5", "concat": "both.h5", "train": "model.h5",
           "predict": "predictions.h5"}  # fmt: skip
-OUTPUTS = {**WRITES, "filters": "filters.png", "map": "map.png"}
+OUTPUTS = {**WRITES, "filters": "filters.png", "map": "map.png", "export": "factors.parquet"}
 OPTION = {"mels.h5": "--mels", "factors.h5": "--factors", "model.h5": "--checkpoint",
           "predictions.h5": "--predictions"}  # fmt: skip
 COMMANDS = typer.main.get_command(app).commands
@@ -202,6 +206,8 @@ def test_an_output_folder_that_is_not_there_is_one_line(folder, audiorec, comman
     arguments = ARGUMENTS[command]
     if command == "factorize":
         arguments = (arguments[0], out, *arguments[1:])
+    elif command == "export":
+        arguments = (out,)
     else:
         arguments = (*arguments, "--out", out)
     status, printed, err = audiorec(command, *arguments)

@@ -28,6 +28,7 @@ from audiorec_cli.records import (
     LoggedTracks,
     Plays,
     Predictions,
+    Recommendations,
     Tracks,
 )
 
@@ -126,6 +127,21 @@ def test_predictions_round_trip(tmp_path, data, n, f):
     )
     files.save_predictions(tmp_path / "p.h5", saved)
     assert_same(saved, files.load_predictions(tmp_path / "p.h5"))
+
+
+@given(data=st.data(), n=st.integers(0, 4), m=st.integers(0, 3), k=st.integers(0, 3))
+@examples
+def test_recommendations_round_trip(tmp_path, data, n, m, k):
+    saved = Recommendations(
+        user_id=data.draw(texts(m)),
+        tracks=data.draw(tables(n)),
+        recommended=data.draw(arrays(np.int32, (m, k), elements=st.integers(-1, n - 1))),
+        scores=data.draw(arrays(np.float32, (m, k), elements=st.floats(-1, 1, width=32))),
+        audio_folder=data.draw(name),
+        params={"trust": 3.0},
+    )
+    files.save_recommendations(tmp_path / "r.h5", saved)
+    assert_same(saved, files.load_recommendations(tmp_path / "r.h5"))
 
 
 @given(data=st.data(), n_epochs=st.integers(0, 3))

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "__main__": {"cli", "errors"},
 }
 HEAVY = ("torch", "librosa", "implicit", "sklearn", "matplotlib", "polars", "scipy", "av", "numba",
-         "bokeh", "openTSNE")  # fmt: skip
+         "bokeh", "openTSNE", "onnx", "onnxruntime", "onnxscript", "safetensors",
+         "voyager")  # fmt: skip
 
 
 def part_of(path):

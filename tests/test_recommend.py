@@ -1,13 +1,17 @@
 """audiorec recommend and audience: new music to the right listeners."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
+from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
 from audiorec_cli.commands.blending import chosen_trust
+from audiorec_cli.commands.own_space import OWN_SPACE
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Predictions, Tracks
 
@@ -79,9 +83,13 @@ def test_new_only_lists_what_nobody_has_played(world, audiorec):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_because_names_a_track_of_the_same_taste_that_was_played(world, audiorec):
-    for row in listed(audiorec, "u4", "-k", 3):
-        assert int(row["because"].removeprefix("folder/")) in played_by(4)
+def test_because_names_what_was_played_of_the_same_taste(world, audiorec):
+    """A history of both tastes: for each track it is one of its own that speaks."""
+    (world / "both.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/3\nfolder/5\n")
+    table = listed(audiorec, "--history", "both.csv", "-k", 99)
+    assert {t % 2 for t in numbers(table[:20])} == {0, 1}
+    for row, track in zip(table[:20], numbers(table), strict=False):
+        assert int(row["because"].removeprefix("folder/")) % 2 == track % 2
 
 
 def test_heard_tracks_can_be_kept(world, audiorec):
@@ -144,7 +152,7 @@ def test_a_history_that_shares_nothing_with_the_log_is_one_line(world, audiorec)
     (world / "other.csv").write_text("artist,title\nX,Y\nX,Z\n")
     status, out, err = audiorec("recommend", "--history", "other.csv")
     assert (status, out) == (1, "")
-    assert "other: none of its 2 tracks is among those that the factors were fitted to" in err
+    assert "other.csv: 2 tracks, and none that the factors were fitted to" in err
 
 
 def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audiorec):
@@ -161,6 +169,9 @@ def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audio
         (("u4", "--all-users", "all.h5"), 1, "--all-users goes without"),
         (("--all-users", "all.txt"), 1, "end its name in .h5 or .parquet"),
         (("u4", "--relative-to", "."), 1, "--relative-to goes with --out"),
+        (("--all-users", "all.h5", "--json"), 1, "--all-users goes without --out, --relative-to"),
+        (("u4", "--format", "table"), 1, "--format goes with --history"),
+        (("u4", "--outlier-score", 3), 1, "--outlier-score goes with --drop-outliers"),
         (("u4", "--blend"), 1, "no checkpoint file in this folder"),
         (("u4", "--checkpoint", "model.h5"), 1, "--checkpoint goes with --blend"),
     ],
@@ -175,7 +186,7 @@ def test_requests_that_do_not_fit_together(world, audiorec, arguments, status, s
 def test_all_users_get_what_each_alone_would(world, audiorec, options):
     status, out, err = audiorec("recommend", "--all-users", "all.h5", "-k", 5, *options)
     assert (status, out) == (0, "")
-    assert "all.h5: 5 tracks for 30 listeners" in err
+    assert "all.h5: 5 tracks at most for 30 listeners\n" in err
     made = files.load_recommendations("all.h5")
     assert audiorec("recommend", "--all-users", "all.parquet", "-k", 5, *options)[0] == 0
     table = pl.read_parquet("all.parquet")
@@ -265,7 +276,7 @@ def test_an_audience_shares_the_taste_and_has_not_heard_the_track(world, audiore
 def test_an_audience_is_two_tables(world, audiorec):
     status, out, err = audiorec("audience", "title 25", "-k", 2, "--tracks", 3)
     assert status == 0
-    assert "artist 1 - title 25: 0 listeners in the log" in err
+    assert "artist 1 - title 25: the factors know of 0 listeners" in err
     listeners, tracks = (block.splitlines() for block in out.split("\n\n"))
     assert listeners[0].split("\t") == ["rank", "score", "listener", "tracks_played", "because"]
     assert [len(listeners), len(tracks)] == [3, 4]
@@ -292,3 +303,160 @@ def test_real_listeners_folded_in_by_their_own_history(here, audiorec, real_song
         folded = {row["track_id"] for row in listed(audiorec, "--history", "own.tsv")}
         overlaps.append(len(from_log & folded) / 30)
     assert np.mean(overlaps) >= 0.9
+
+
+def test_predictions_in_a_space_of_their_own_are_recommended_by_what_was_played(world, audiorec):
+    """Where a contrast of plays made the space, listeners lie where their tracks are predicted."""
+    predicted = files.load_predictions("predictions.h5")
+    turned = np.roll(predicted.predicted_factors, 1, axis=1) * np.float32([1, -1])
+    own = Predictions(predicted.tracks, turned, "print", "/music", params={"factors": OWN_SPACE})
+    files.save_predictions("predictions.h5", own)
+    for user in (4, 7):
+        table = listed(audiorec, f"u{user}", "-k", 4, "--new-only")
+        assert {t % 2 for t in numbers(table)} == {user % 2}
+        assert all(int(row["because"].removeprefix("folder/")) % 2 == user % 2 for row in table)
+    log = (world / "log.tsv").read_text().splitlines()
+    mine = [line for line in log if line.startswith(("user_id", "u4\t"))]
+    (world / "mine.tsv").write_text("\n".join(mine) + "\n")
+    folded = listed(audiorec, "--history", "mine.tsv", "-k", 8)
+    assert numbers(folded) == numbers(listed(audiorec, "u4", "-k", 8))
+    status, out, err = audiorec("recommend", "u4", "--blend-at", 3)
+    assert (status, out) == (1, "")
+    assert "a space of its own" in err
+
+
+@pytest.fixture
+def blendable(here, audiorec, rich_log, tracks, checkpoint_file):
+    """factors.h5 of the rich log, predictions.h5 of its tracks by sound, and model.h5."""
+    files.save_factors("factors.h5", rich_log)
+    checkpoint_file("model.h5")
+    trained = files.load_checkpoint("model.h5")
+    table = tracks(40)
+    names = [f"t{t:03}" for t in range(40)]
+    table = Tracks(names, *(getattr(table, c) for c in Tracks.columns()[1:]))
+    split = {"train": names[10:], "validation": names[:8], "test": names[8:10]}
+    trained = replace(trained, split=split)
+    files.save_checkpoint("model.h5", trained)
+    params = {"factors": rich_log.fingerprint}
+    made = Predictions(table, rich_log.track_factors, trained.fingerprint, "/music", params=params)
+    files.save_predictions("predictions.h5", made)
+    return here
+
+
+def test_blend_chooses_by_the_validation_tracks_of_the_checkpoint(blendable, audiorec):
+    status, out, err = audiorec("recommend", "u004", "--blend", "--json")
+    assert status == 0, err
+    assert "checkpoint: using model.h5" in err
+    (chosen,) = re.findall(r"blend: C is (\S+):", err)
+    assert out == audiorec("recommend", "u004", "--blend-at", chosen, "--json")[1]
+
+
+def test_blend_takes_the_checkpoint_that_predicted(blendable, audiorec):
+    predicted = files.load_predictions("predictions.h5")
+    files.save_predictions("predictions.h5", replace(predicted, fingerprint="another"))
+    status, out, err = audiorec("recommend", "u004", "--blend")
+    assert (status, out) == (1, "")
+    assert "predictions.h5 was not made from this checkpoint: name the one" in err
+
+
+def test_an_undecided_choice_is_no_choice(blendable, audiorec):
+    """Validation tracks that the same listeners all played tell nothing of their order."""
+    factors = files.load_factors("factors.h5")
+    plays = factors.log.plays.tolil()
+    plays[:, :8] = 0
+    plays[:50, :8] = 1
+    log = replace(factors.log, plays=csr_matrix(plays))
+    files.save_factors("factors.h5", replace(factors, log=log))
+    status, out, err = audiorec("recommend", "u004", "--blend")
+    assert (status, out) == (1, "")
+    assert "8 validation tracks with listeners cannot tell how to --blend" in err
+    assert "Warning" not in err
+
+
+def test_only_factors_of_als_take_in_a_history_or_choose_a_blend(world, audiorec):
+    assert audiorec("factorize", "log.tsv", "--factors", 2, "--model", "bpr")[0] == 0
+    predicted = files.load_predictions("predictions.h5")
+    params = {"factors": files.load_factors("factors.h5").fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    (world / "mine.csv").write_text("track_id\nfolder/1\n")
+    status, out, err = audiorec("recommend", "--history", "mine.csv")
+    assert (status, out) == (1, "")
+    assert "--history takes factors of the model als, and these are of the model bpr" in err
+    for row in listed(audiorec, "u4", "-k", 3):
+        assert int(row["because"].removeprefix("folder/")) in played_by(4)
+
+
+def test_a_log_of_artists_leaves_out_all_songs_of_those_played(here, audiorec, tracks):
+    """Songs of eight artists, four of them of either taste; a listener plays three of four."""
+    rows = [
+        f"u{u},a{a}" for u in range(24) for a in range(8) if u % 2 == a % 2 and (a + u) // 2 % 4
+    ]
+    (here / "log.csv").write_text("\n".join(["user,artist", *rows]))
+    assert audiorec("factorize", "log.csv", "--factors", 2)[0] == 0
+    factors = files.load_factors("factors.h5")
+    table = tracks(16)
+    table = replace(table, artist=[f"a{song // 2}" for song in range(16)])
+    row_of = {artist: row for row, artist in enumerate(factors.log.tracks.artist)}
+    where = factors.track_factors[[row_of[artist] for artist in table.artist]]
+    params = {"factors": factors.fingerprint}
+    made = Predictions(table, where, "print", "/music", params=params)
+    files.save_predictions("predictions.h5", made)
+    for user in (0, 5):
+        played = {f"a{a}" for a in range(8) if user % 2 == a % 2 and (a + user) // 2 % 4}
+        table = listed(audiorec, f"u{user}")
+        assert {row["artist"] for row in table} == {f"a{a}" for a in range(8)} - played
+        best = [row["artist"] for row in table[:2]]
+        assert best[0] == best[1]
+        assert int(best[0][1:]) % 2 == user % 2
+
+
+def test_tracks_held_out_are_new_and_yet_heard(world, audiorec):
+    assert audiorec("factorize", "log.tsv", "--factors", 2, "--holdout", 0.3)[0] == 0
+    factors = files.load_factors("factors.h5")
+    predicted = files.load_predictions("predictions.h5")
+    params = {"factors": factors.fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    ids = factors.log.tracks.track_id
+    held_out = {ids[row] for row in np.flatnonzero(factors.is_held_out)}
+    table = listed(audiorec, "u4", "-k", 99, "--new-only", "--keep-heard")
+    logged = {row["track_id"] for row in table} & set(ids)
+    assert logged == held_out
+    not_heard = {row["track_id"] for row in listed(audiorec, "u4", "-k", 99, "--new-only")}
+    assert not_heard & set(ids) == held_out - {f"folder/{t}" for t in played_by(4)}
+
+
+def test_listeners_whose_tracks_the_fit_lost_have_no_taste(here, audiorec, tracks):
+    """Two listeners of one lonely track, which two factors have no room for."""
+    rows = [f"u{u},folder/{t}" for u in range(20) for t in range(8) if u % 2 == t % 2]
+    lonely = ["odd,folder/8", "odd2,folder/8"]
+    (here / "log.csv").write_text("\n".join(["user_id,track_id", *rows, *lonely]))
+    assert audiorec("factorize", "log.csv", "--factors", 2)[0] == 0
+    factors = files.load_factors("factors.h5")
+    assert "folder/8" not in factors.log.tracks.track_id
+    params = {"factors": factors.fingerprint}
+    where = factors.track_factors[np.arange(10) % 8]
+    files.save_predictions(
+        "predictions.h5", Predictions(tracks(10), where, "print", "/music", params=params)
+    )
+    status, out, err = audiorec("recommend", "odd")
+    assert (status, out) == (1, "")
+    assert "odd played nothing that the factors were fitted to" in err
+    status, out, _ = audiorec("audience", "title 8", "-k", 99, "--json")
+    assert {row["listener"] for row in json.loads(out)["listeners"]} == {f"u{u}" for u in range(20)}
+    assert audiorec("recommend", "--all-users", "all.h5")[0] == 0
+    assert "odd" not in files.load_recommendations("all.h5").user_id
+
+
+def test_names_that_are_not_utf8_come_into_the_parquet_file(world, audiorec):
+    predicted = files.load_predictions("predictions.h5")
+    named = replace(predicted.tracks, title=["caf\udce9"] * N_TRACKS)
+    files.save_predictions("predictions.h5", replace(predicted, tracks=named))
+    assert audiorec("recommend", "--all-users", "all.parquet", "-k", 2)[0] == 0
+    assert set(pl.read_parquet("all.parquet")["title"]) == {"caf\\udce9"}
+
+
+def test_more_than_there_is_is_no_more_work(world, audiorec):
+    status, _, err = audiorec("recommend", "--all-users", "all.h5", "-k", 10**15, "--new-only")
+    assert status == 0
+    assert "all.h5: 8 tracks at most for 30 listeners\n" in err
+    assert files.load_recommendations("all.h5").recommended.shape == (30, 8)

@@ -1,16 +1,18 @@
 """Lists for listeners: what is blended, ranked, left out, kept apart, and how c is chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.evaluation.revealing import auc_by_model, revealed, with_listeners
 from audiorec_cli.listening.factorization import AlsSettings, fit_factors
-from audiorec_cli.listening.folding import contributions, fold_in_listeners, fold_in_tracks
+from audiorec_cli.listening.folding import Contributions, fold_in_listeners, fold_in_tracks
 from audiorec_cli.retrieval.recommendation import Recommender, Rules, audience, blended
 
 EAST, NORTH, WEST = np.float32([1, 0]), np.float32([0, 1]), np.float32([-1, 0])
-NOBODY_HEARD = csr_matrix((1, 4))
 
 
 def compass(*degrees):
@@ -22,7 +24,8 @@ def compass(*degrees):
 def best(coordinates, rules, *, listener=EAST, heard=None, candidates=None):
     candidates = np.ones(len(coordinates), bool) if candidates is None else candidates
     heard = csr_matrix((1, len(coordinates))) if heard is None else heard
-    (answer,) = Recommender(coordinates, candidates, rules).best(listener[None], heard)
+    recommender = Recommender(coordinates, candidates, rules)
+    (answer,) = recommender.best(listener[None], lambda part: heard[part])
     return answer
 
 
@@ -78,13 +81,20 @@ def test_diversity_keeps_to_the_limits():
     assert sorted(best(compass(0, 10, 20, 30), rules)[0].tolist()) == [0, 1]
 
 
+def test_limits_that_the_best_do_not_fill_are_filled_from_behind(monkeypatch):
+    monkeypatch.setattr("audiorec_cli.retrieval.recommendation.POOL", 4)
+    rules = Rules(3, limits=((lambda row: row // 6, 1),), diversity=0.1)
+    rows, _ = best(compass(*range(18)), rules)
+    assert [row // 6 for row in rows] == [0, 1, 2]
+
+
 def test_blocks_of_listeners_are_ranked_as_each_alone(monkeypatch):
     monkeypatch.setattr("audiorec_cli.retrieval.recommendation.SCORES_AT_A_TIME", 100)
     rng = np.random.default_rng(0)
     tracks, listeners = compass(*range(0, 360, 9)), rng.normal(size=(7, 2))
     heard = csr_matrix(rng.random((7, 40)) < 0.3)
     recommender = Recommender(tracks, np.ones(40, bool), Rules(5))
-    answers = list(recommender.best(listeners, heard))
+    answers = list(recommender.best(listeners, lambda part: heard[part]))
     assert len(answers) == 7
     for user, (rows, _) in enumerate(answers):
         alone = best(tracks, Rules(5), listener=listeners[user], heard=heard[user])
@@ -129,6 +139,23 @@ def test_a_track_folded_in_by_all_its_listeners_lies_where_the_fit_put_it(fitted
     np.testing.assert_allclose(folded, fitted.fitted_track_factors, atol=0.02)
 
 
+def test_without_a_penalty_there_is_an_answer_still(fitted):
+    params = {**fitted.params, "regularization": 0.0}
+    lost = np.concatenate([fitted.user_factors, np.zeros((300, 1), np.float32)], axis=1)
+    wide = np.concatenate([fitted.track_factors, np.zeros((120, 1), np.float32)], axis=1)
+    singular = replace(fitted, params=params, user_factors=lost, track_factors=wide)
+    folded = fold_in_listeners(fitted.log.plays, singular)
+    assert np.isfinite(folded).all()
+    assert not folded[:, -1].any()
+
+
+@pytest.mark.parametrize("regularization", [np.nan, np.inf, -1.0])
+def test_a_penalty_that_is_none_is_refused(fitted, regularization):
+    spoilt = replace(fitted, params={**fitted.params, "regularization": regularization})
+    with pytest.raises(AudiorecError, match=r"fitted with regularization .* make them again"):
+        fold_in_listeners(fitted.log.plays, spoilt)
+
+
 def test_without_plays_nothing_is_known(fitted):
     assert not fold_in_listeners(csr_matrix((1, 120), dtype=np.float32), fitted).any()
 
@@ -137,7 +164,7 @@ def test_contributions_add_up_to_the_score(fitted):
     directions = fitted.track_factors[:5]
     plays = fitted.log.plays[7]
     (listener,) = fold_in_listeners(plays, fitted)
-    parts = contributions(plays, fitted, directions)
+    parts = Contributions(fitted).of(plays, directions)
     assert parts.shape == (5, plays.nnz)
     np.testing.assert_allclose(parts.sum(axis=1), directions @ listener, atol=1e-4)
     own_taste = plays.indices % 3 == 7 % 3

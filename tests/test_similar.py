@@ -301,4 +301,4 @@ def test_usage_is_that_of_the_factors_named(listened, audiorec):
 def test_factors_that_are_not_asked_for_are_one_line(listened, audiorec):
     status, _, err = audiorec("similar", "title 1", "--factors", "f.h5")
     assert status == 1
-    assert "--factors goes with --by usage or listening: add it" in err
+    assert "--factors goes with --by usage or listening, or with --drop-outliers" in err

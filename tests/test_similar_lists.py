@@ -140,7 +140,10 @@ def test_steps_along_the_great_circle():
         (("title 0", "--not", "title 1", "--pick", 1), "--pick goes with a single query"),
         (("title 0", "--no-query", "--min-score", 0.99), "no track is left to list"),
         (("title 0", "--relative-to", "."), "--relative-to goes with --out"),
-        (("title 0", "--mels", "m.h5"), "--mels goes with --duplicates drop: add it"),
+        (
+            ("title 0", "--mels", "m.h5"),
+            "--mels goes with --duplicates drop or --drop-outliers: add one",
+        ),
         (("--extend", "none.m3u8"), "none.m3u8: No such file or directory"),
     ],
 )

@@ -7,13 +7,13 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.asking import row_of
-from audiorec_cli.commands.listeners import Listener, heard_by, reasons
+from audiorec_cli.commands.listeners import Reasons, has_taste
 from audiorec_cli.commands.predicted import load_predicted
-from audiorec_cli.commands.recommend_options import Blend, BlendAt, trust_of
+from audiorec_cli.commands.recommend_options import Blend, BlendAt, BlendCheckpoint, trust_of
 from audiorec_cli.commands.similar_options import Pick
 from audiorec_cli.commands.tasting import taste_of
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import CheckpointFile, FactorsFile, Json, PredictionsFile, found
+from audiorec_cli.options import FactorsFile, Json, PredictionsFile, found
 
 LISTENERS = ("rank", "score", "listener", "tracks_played", "because")
 TRACKS = ("rank", "score", "listeners", "artist", "title", "track_id", "path")
@@ -38,14 +38,15 @@ def audience(
     track: Track, k: K = 30, tracks: NTracks = 10, keep_heard: KeepHeard = False,
     blend: Blend = False, blend_at: BlendAt = None, pick: Pick = None,
     predictions: PredictionsFile = None, factors: FactorsFile = None,
-    checkpoint: CheckpointFile = None, as_json: Json = False,
+    checkpoint: BlendCheckpoint = None, as_json: Json = False,
 ):  # fmt: skip
     """List the listeners who would like a track best, and the known tracks that it sounds like.
 
     The score of a listener is the cosine of his or her factors and the track's, those predicted
-    from its sound where nobody has played it. The column because names what of the listener's
-    plays speaks most for it. The score of a track is the cosine of the predicted factors of both;
-    only tracks that somebody has played are listed.
+    from its sound where the factors know no play of it. The column because names what of the
+    listener's plays speaks most for it. The score of a track is the cosine of the predicted factors
+    of both; only tracks of which the factors know a play are listed. Predictions that are not there
+    are made.
     """
     path, predicted = load_predicted(predictions)
     row = row_of(track, predicted.tracks, pick)
@@ -63,7 +64,7 @@ def audience(
         )
         return
     n_listeners = console.counted(int(taste.known.listeners[row]), "listener")
-    console.note(f"{predicted.tracks.name(row)}: {n_listeners} in the log")
+    console.note(f"{predicted.tracks.name(row)}: the factors know of {n_listeners}")
     console.print_table(LISTENERS, listeners)
     if resembling:
         console.print_gap()
@@ -74,27 +75,26 @@ def _listeners(row, taste, k, keep_heard):
     """The rows of the table of listeners."""
     from audiorec_cli.retrieval.recommendation import audience as nearest_listeners
 
-    log, vectors = taste.factors.log, taste.factors.user_factors
-    direction = taste.coordinates[row]
-    knows_it = np.zeros(len(log.user_id), dtype=bool)
-    if not keep_heard:
-        knows_it = heard_by(log.plays, taste.known)[:, [row]].toarray()[:, 0] > 0
-    users, scores = nearest_listeners(direction, vectors, knows_it, k)
+    log, direction = taste.factors.log, taste.coordinates[row]
+    left_out, log_row = ~has_taste(taste.factors), taste.known.log_rows[row]
+    if not keep_heard and log_row >= 0:
+        left_out |= log.plays[:, [log_row]].getnnz(axis=1) > 0
+    users, scores = nearest_listeners(direction, taste.factors.user_factors, left_out, k)
     if not len(users):
         raise AudiorecError(
             f"nobody is left who has not played {taste.predicted.tracks.name(row)}: try "
             "--keep-heard"
         )
-    listed = [Listener(log.user_id[u], vectors[u], log.plays[u], ()) for u in users]
+    reasons = Reasons(taste.factors)
     return [
         (
             rank,
             float(score),
-            each.name,
-            len(each.plays.indices),
-            *reasons(each, taste.factors, direction[None]),
+            log.user_id[user],
+            log.plays[user].nnz,
+            *reasons.of(log.plays[user], direction[None]),
         )
-        for rank, (score, each) in enumerate(zip(scores, listed, strict=True), start=1)
+        for rank, (score, user) in enumerate(zip(scores, users, strict=True), start=1)
     ]
 
 

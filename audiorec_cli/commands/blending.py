@@ -8,32 +8,43 @@ from audiorec_cli import console
 from audiorec_cli.commands.joining import listened
 from audiorec_cli.errors import AudiorecError
 
-TRUST = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # c that are tried
+TRUST = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # that are tried
 KNOWN = (1, 3, 10, 30)  # listeners of a track, at which they are tried
 N_DRAWS = 5
 FEWEST_ITEMS = 3
+MOST_ITEMS = 1000
 MOST_USERS = 2000
 REMEDY = "set it with --blend-at C, or train with more by --validation"
 
 
 def chosen_trust(predicted, factors, validation, *, seed=0):
-    """The c with which sound and listening together rank validation tracks best.
+    """The trust in sound with which it and listening together rank validation tracks best.
 
     predicted : Predictions; factors : Factors; validation : track_ids
     Of each item all plays but those of 1, 3, 10 and 30 listeners are hidden, drawn five times; the
-    c with the highest AUC per listener, mean over these numbers, is taken. The listeners' factors
-    have not seen the items. Raises AudiorecError where there are too few of them.
+    one of TRUST with the highest AUC per listener, mean over these numbers, is taken. The
+    listeners' factors have not seen the items, of which MOST_ITEMS are drawn. Raises AudiorecError
+    where there are too few of them.
     """
     from audiorec_cli.evaluation.candidates import candidates_of
+    from audiorec_cli.listening.folding import require_als
 
+    require_als(factors, "--blend without --blend-at")
     wanted, ids = set(validation), predicted.tracks.track_id
     known = listened(predicted.tracks, factors)
     rows = np.array([row for row, track_id in enumerate(ids) if track_id in wanted], dtype=int)
     rows = rows[~known.is_new[rows]]
     items = candidates_of(factors.log, rows, known.log_rows[rows])
+    if len(items.items) > MOST_ITEMS:
+        drawn = np.random.default_rng(seed).permutation(len(items.items))[:MOST_ITEMS]
+        items = items.take(np.sort(drawn))
     by_sound = items.item_factors(predicted.predicted_factors[items.tracks])
     unseen = without_items(factors, items.items)
-    columns = [_auc_of_blends(unseen, items, by_sound, n, seed) for n in KNOWN]
+    columns = []
+    with console.progress("blend", total=len(KNOWN), unit="numbers of listeners") as advance:
+        for n in KNOWN:
+            columns.append(_auc_of_blends(unseen, items, by_sound, n, seed))
+            advance()
     figures = [list(column.values()) for column in columns if column]
     if not figures:
         raise AudiorecError(
@@ -44,7 +55,7 @@ def chosen_trust(predicted, factors, validation, *, seed=0):
 
 
 def _auc_of_blends(unseen, items, by_sound, n, seed):
-    """{c: mean AUC} of the items that have enough listeners; empty where those are too few.
+    """{trust: mean AUC} of the items that have enough listeners; empty where those are too few.
 
     unseen : Factors whose listeners have not seen the items
     """
@@ -65,11 +76,13 @@ def _auc_of_blends(unseen, items, by_sound, n, seed):
         n_draws=N_DRAWS,
         seed=seed,
     )
-    return {c: float(np.nanmean(column)) for c, column in auc.items()}
+    if any(np.isnan(column).all() for column in auc.values()):
+        return {}  # everybody played the same of them
+    return {trust: float(np.nanmean(column)) for trust, column in auc.items()}
 
 
-def blends_of(known, factors, by_sound, n, trust):
-    """Where items of which n listeners are known lie, for each c: {c: (k, n_factors)}.
+def blends_of(known, factors, by_sound, n, trusts):
+    """Where items of which n listeners are known lie, for each trust: {trust: (k, n_factors)}.
 
     known : (n_users, k) CSR of their plays; by_sound : (k, n_factors) unit norm
     """
@@ -78,7 +91,7 @@ def blends_of(known, factors, by_sound, n, trust):
 
     by_listening = unit(fold_in_tracks(known.T.tocsr(), factors))
     listeners = np.full(len(by_sound), n)
-    return {c: blended(by_listening, by_sound, listeners, c) for c in trust}
+    return {trust: blended(by_listening, by_sound, listeners, trust) for trust in trusts}
 
 
 def without_items(factors, items):

@@ -10,6 +10,7 @@ import typer
 from audiorec_cli import console
 from audiorec_cli.commands import rounds
 from audiorec_cli.commands.joining import require_same_factors
+from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.evaluation.contest import COMPARED, FIGURES, Contest
 from audiorec_cli.options import (
@@ -138,7 +139,13 @@ def _given_round(mels_path, factors, checkpoint, predictions):
             f"'audiorec predict --checkpoint {checkpoint} --out {path}'"
         )
     factors_path, factors = factors
-    require_same_factors(path, predicted, factors, factors_path)
+    if in_own_space(predicted):
+        console.note(
+            f"{path} lies in a space of its own: listeners are placed there by their plays of the "
+            "tracks to train and to validate on, never of test tracks"
+        )
+    else:
+        require_same_factors(path, predicted, factors, factors_path)
     return rounds.round_of_network(library, factors, trained, predicted)
 
 
@@ -184,7 +191,8 @@ def _enter_networks(contest, candidates, one):
                 "'audiorec predict'"
             )
         rows = [row_of[track_id] for track_id in ids]
-        _enter(contest, name, candidates, one, predicted.predicted_factors[rows])
+        users = one.user_factors_for(predicted)
+        _enter(contest, name, candidates, users, predicted.predicted_factors[rows])
         if predicted.deviation is None:
             continue
         sureness = candidates.item_means(confidence(predicted.deviation[rows]))
@@ -193,15 +201,15 @@ def _enter_networks(contest, candidates, one):
             chosen = candidates.take(np.sort(places))
             kept = np.isin(candidates.tracks, chosen.tracks)
             factors = predicted.predicted_factors[np.array(rows)[kept]]
-            _enter(contest, f"{name}{part}", chosen, one, factors)
+            _enter(contest, f"{name}{part}", chosen, users, factors)
 
 
-def _enter(contest, name, candidates, one, track_factors):
+def _enter(contest, name, candidates, user_factors, track_factors):
+    """user_factors : of all users; track_factors : of the candidates' tracks."""
     from audiorec_cli.evaluation.contest import scores_of_factors
 
-    user_factors = one.factors.user_factors[candidates.users]
     item_factors = candidates.item_factors(track_factors)
-    contest.enter(name, candidates, scores_of_factors(user_factors, item_factors))
+    contest.enter(name, candidates, scores_of_factors(user_factors[candidates.users], item_factors))
 
 
 def _enter_listening(contest, candidates, one, seed):
@@ -246,7 +254,7 @@ def _enter_baselines(contest, candidates, one, mels_path, seed):
         for name, predicted in predict_by_baselines(
             sound, known["train"], known["validation"], candidates.tracks, seed=seed
         ):
-            _enter(contest, name, candidates, one, predicted)
+            _enter(contest, name, candidates, one.factors.user_factors, predicted)
             advance()
 
 

@@ -215,7 +215,7 @@ def _fit_log(log, out, settings, log_settings, holdout):
     from audiorec_cli.listening import logs
 
     reading = logs.read_log(log, log_settings)
-    _describe(log, reading)
+    describe_reading(log, reading)
     fitted = _fit(reading, settings, _held_out(reading, holdout, settings.seed))
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
     if holdout:
@@ -296,7 +296,8 @@ def _shown(log_likelihood):
     return f"log-likelihood {log_likelihood:.4f} a play"
 
 
-def _describe(log, reading):
+def describe_reading(log, reading):
+    """Note what a LogReading found in a log, and what is left out of it."""
     plays = reading.plays
     console.note(
         f"{log}: {reading.layout}"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiorec_cli import console
+from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.names import normalised
 
@@ -47,29 +48,33 @@ def listened(tracks, factors):
     return Listened(log_rows, vectors, listeners)
 
 
-def examples_of(library, factors, settings, *, by_artist):
+def examples_of(library, listening, settings, *, by_artist):
     """What a network learns from: the tracks that library and log share, split by artist.
 
-    library : Mels; factors : Factors; settings : TrainingSettings
-    by_artist : every song takes the factors of its artist
+    library : Mels; listening : Listening; settings : TrainingSettings
+    by_artist : every song takes the factors, or the plays, of its artist
     Returns Examples, and notes how many there are. Raises AudiorecError where they are too few.
     """
     from audiorec_cli import matching
     from audiorec_cli.convnet.examples import make_examples
 
-    matches = matching.match(library.tracks, factors.log.tracks, by_artist=by_artist)
+    log, is_test = listening.log, listening.is_test
+    matches = matching.match(library.tracks, log.tracks, by_artist=by_artist)
     _describe_matches(matches, library.tracks)
-    groups = groups_of_matches(library.tracks, factors.log.tracks, matches)
-    check_sizes(settings, factors.is_test[matches.log_rows])
+    groups = groups_of_matches(library.tracks, log.tracks, matches)
+    check_sizes(settings, is_test[matches.log_rows])
+    learnt = {"plays": log.plays}
+    if listening.factors is not None:
+        learnt = {"factors": listening.factors.track_factors}
     try:
-        examples = make_examples(library, matches, factors, groups, settings)
+        examples = make_examples(library, matches, groups, settings, is_test=is_test, **learnt)
     except ValueError as error:
         raise AudiorecError(
             f"{len(groups)} tracks of the library are in the log, and training, validation and "
             "test need one each: add tracks to the library or the log"
-            + _test_artists(factors.is_test[matches.log_rows])
+            + _test_artists(is_test[matches.log_rows])
         ) from error
-    _describe_examples(examples, len(groups))
+    _describe_examples(examples, len(groups), listening)
     return examples
 
 
@@ -128,35 +133,52 @@ def _describe_matches(matches, tracks):
     console.note(f"{len(matches.library_rows)} of {len(tracks)} tracks are in the log: {by_key}")
 
 
-def _describe_examples(examples, n_matched):
+def _describe_examples(examples, n_matched, listening):
     n = {part: len(ids) for part, ids in examples.track_ids.items()}
     console.note(
         f"{n['train']} tracks to train on; {n['validation']} tracks to validate on; "
         f"{n['test']} tracks to test on"
     )
     if n_left_out := n_matched - sum(n.values()):
-        console.note(f"{n_left_out} tracks are by artists of test tracks and left out")
+        why = ["by artists of test tracks"] * bool(listening.is_test.any())
+        if listening.factors is None:
+            why.append("without a listener who plays another track to train on")
+        console.note(f"{n_left_out} tracks are {' or '.join(why)} and left out")
 
 
-def objective_of(settings, factors, examples):
-    """The objective that TrainingSettings name, for Factors and Examples made of them.
+def objective_of(settings, listening, examples):
+    """The objective that TrainingSettings name, for Listening and Examples made of it.
 
     Raises AudiorecError for the weighted prediction error with factors that know no confidence.
     """
     from audiorec_cli.convnet import objectives
 
+    if settings.is_contrastive:
+        return _contrast_of(settings, listening.log, examples)
     if settings.objective == "likelihood":
         return objectives.Likelihood()
     if settings.objective == "mse":
         return objectives.MeanSquaredError()
     if settings.objective == "cosine":
         return objectives.CosineDistance()
+    factors = listening.factors
     return objectives.WeightedPredictionError(
         _confidences(factors),
         factors.user_factors,
         factors.fitted_track_factors,
         examples.log_rows["train"],
     )
+
+
+def _contrast_of(settings, log, examples):
+    from audiorec_cli.convnet import contrast
+    from audiorec_cli.convnet.pairs import SharedListeners
+
+    rows = (examples.log_rows[part] for part in ("train", "validation"))
+    shared = SharedListeners(log.plays, *rows)
+    if settings.contrast == "drlim":
+        return contrast.DrLIM(shared, examples, seed=settings.seed, margin=settings.margin)
+    return contrast.InfoNCE(shared, examples, seed=settings.seed, temperature=settings.temperature)
 
 
 def _confidences(factors):
@@ -173,6 +195,11 @@ def _confidences(factors):
 
 def require_same_factors(path, predicted, factors, factors_path):
     """Refuse Predictions of a file at `path` that lie in another space than Factors do."""
+    if in_own_space(predicted):
+        raise AudiorecError(
+            f"{path} holds predictions in a space of their own, of a contrast of plays, and not in "
+            f"that of {factors_path}: for this train with another --objective, and predict anew"
+        )
     n_predicted, n_factors = predicted.predicted_factors.shape[1], factors.track_factors.shape[1]
     learnt = predicted.params.get("factors") or factors.fingerprint
     if n_predicted != n_factors or learnt != factors.fingerprint:

@@ -1,5 +1,6 @@
 """The listeners that tracks are recommended to: of the log, or with a history of their own."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,13 +9,12 @@ from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 
 NAMES_SHOWN = 3
-PLAYLISTS = (".m3u8", ".m3u", ".xspf", ".jspf")
 
 
 class Listener(NamedTuple):
     """Somebody to recommend to.
 
-    name : as the log or the file calls him or her; factors : (n_factors,) of any length
+    name : as the log or the file calls him or her; factors : (n_factors,) of any norm
     plays : (1, n_tracks) CSR of the log's tracks; heard : (k,) rows of the library's tracks
     """
 
@@ -27,12 +27,19 @@ class Listener(NamedTuple):
 class History(NamedTuple):
     """What a file tells of one listener: tracks, with the plays (k,) of each.
 
-    tracks : LoggedTracks, or the Tracks of a playlist
+    where : the file; tracks : LoggedTracks, or the Tracks of a playlist
     """
 
+    where: Path
     name: str
     tracks: Any
     plays: np.ndarray
+
+
+def has_taste(factors):
+    """(n_users,) bool: the listeners of whom Factors know something."""
+    plays = factors.log.plays[:, ~factors.is_held_out]
+    return factors.user_factors.any(axis=1) & (plays.getnnz(axis=1) > 0)
 
 
 def heard_by(plays, known):
@@ -58,7 +65,7 @@ def listener_of_log(user_id, factors, known):
     row = log.user_id.index(user_id)
     plays = log.plays[row]
     vector = factors.user_factors[row]
-    if not vector.any():
+    if not has_taste(factors)[row]:
         raise AudiorecError(
             f"{user_id} played nothing that the factors were fitted to: ask for another listener"
         )
@@ -79,7 +86,11 @@ def read_history(path, user_id, predicted, log_format=None):
     user_id : whose of the listeners in the file, None where it has one
     log_format : of the log, None to recognise it
     """
-    if path.suffix.lower() in PLAYLISTS:
+    from audiorec_cli.output.playlists import SUFFIXES
+
+    if path.suffix.lower() in SUFFIXES:
+        if user_id is not None or log_format is not None:
+            raise AudiorecError(f"{path} is a playlist: leave out USER and --format")
         return _history_of_playlist(path, predicted)
     return _history_of_log(path, user_id, log_format)
 
@@ -87,8 +98,9 @@ def read_history(path, user_id, predicted, log_format=None):
 def listener_of_history(history, predicted, factors, known):
     """The Listener with a History, placed by one step of the fit."""
     from audiorec_cli import matching
-    from audiorec_cli.listening.folding import fold_in_listeners
+    from audiorec_cli.listening.folding import fold_in_listeners, require_als
 
+    require_als(factors, "--history")
     by_artist = factors.params.get("items") == "artists"
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
@@ -96,10 +108,11 @@ def listener_of_history(history, predicted, factors, known):
     n_tracks = console.counted(len(history.tracks), "track")
     if not vector.any():
         raise AudiorecError(
-            f"{history.name}: none of its {n_tracks} is among those that the factors were fitted "
-            "to: give a history that shares some with the log"
+            f"{history.where}: {n_tracks}, and none that the factors were fitted to: give a "
+            "history with tracks of the log"
         )
-    console.note(f"{history.name}: {len(in_log.library_rows)} of {n_tracks} are in the log")
+    n_in_log = len(in_log.library_rows)
+    console.note(f"{history.where}: {n_tracks}, and the log has {n_in_log} of them")
     in_library = matching.find_matches(predicted.tracks, history.tracks).library_rows
     heard = np.union1d(heard_by(plays, known).indices, in_library)
     return Listener(history.name, vector, plays, heard)
@@ -126,7 +139,7 @@ def _history_of_playlist(path, predicted):
         raise AudiorecError(
             f"{path}: none of its tracks is in the library: give a playlist of this library"
         )
-    return History(path.stem, predicted.tracks.take(found.astype(int)), plays)
+    return History(path, path.stem, predicted.tracks.take(found.astype(int)), plays)
 
 
 def _history_of_log(path, user_id, log_format):
@@ -145,16 +158,31 @@ def _history_of_log(path, user_id, log_format):
             f'{path} has no listener "{user_id}"{_nearly(user_id, log.user_id)}: check the name'
         )
     row = log.plays[0 if user_id is None else log.user_id.index(user_id)]
-    return History(user_id or path.stem, log.tracks.take(row.indices), row.data)
+    return History(path, user_id or path.stem, log.tracks.take(row.indices), row.data)
 
 
-def reasons(listener, factors, directions):
-    """Of the tracks that a listener played, which speaks most for each direction: k names.
+class Reasons:
+    """Which of a listener's plays speaks most for a track, by Factors.
 
-    directions : (k, n_factors). See listening.folding.contributions.
+    It is the play that adds most to the score (listening.folding.Contributions); with factors of
+    another model than "als" the one whose factors are nearest to the track's.
     """
-    from audiorec_cli.listening.folding import contributions
 
-    rows = listener.plays.indices
-    most = contributions(listener.plays, factors, directions).argmax(axis=1)
-    return [factors.log.tracks.name(rows[place]) for place in most]
+    def __init__(self, factors):
+        from audiorec_cli.listening.folding import Contributions
+
+        self._factors = factors
+        is_als = factors.params.get("model") == "als"
+        self._contributions = Contributions(factors) if is_als else None
+
+    def of(self, plays, directions):
+        """Names of the tracks played that speak most for each direction: k texts.
+
+        plays : (1, n_tracks) CSR of one listener; directions : (k, n_factors)
+        """
+        log, rows = self._factors.log, plays.indices
+        if self._contributions is None:
+            parts = directions @ self._factors.track_factors[rows].T
+        else:
+            parts = self._contributions.of(plays, directions)
+        return [log.tracks.name(rows[place]) for place in parts.argmax(axis=1)]

@@ -8,9 +8,25 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from audiorec_cli import console
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.names import is_nearly_same_title, normalised
 
 SAME_SOUND = 0.98  # cosine of predicted factors: those of one recording's files are nearer
+
+
+def require_list(out, relative_to, as_json):
+    """Refuse a playlist that cannot be written to `out`, and options that do not go with it.
+
+    out : a path, "-" for stdout, None for no playlist
+    """
+    from audiorec_cli.output.playlists import require_playlist
+
+    if out is not None:
+        require_playlist(out)
+    elif relative_to is not None:
+        raise AudiorecError("--relative-to goes with --out: name a playlist to write")
+    if out == "-" and as_json:
+        raise AudiorecError("stdout holds one thing: leave out --json, or name a file with --out")
 
 
 def entries_of(rows, predicted):
@@ -51,12 +67,13 @@ def choosing(predicted, mels, *, limits, drop_duplicates):
 
 def limits_of(tracks, limits):
     """The limits of a Chooser of rows of Tracks; limits : as in `choosing`."""
+    called = functools.cache(normalised)
 
     def artist(row):
-        return normalised(tracks.artist[row]) or None
+        return called(tracks.artist[row]) or None
 
     def album(row):
-        name = normalised(tracks.album[row])
+        name = called(tracks.album[row])
         # "Greatest Hits" is an album of many; the tracks of one lie in a folder
         return (name, PurePosixPath(tracks.path[row]).parent) if name else None
 
@@ -72,7 +89,7 @@ def _telling_duplicates(predicted, mels):
     """
     from audiorec_cli import files
 
-    path = mels or _mels_of(predicted)
+    path = mels or mels_of(predicted)
     if path is None:
         console.note("no mels file here: duplicates are told by artist and title alone")
         yield functools.partial(_go_by_one_name, predicted.tracks)
@@ -87,7 +104,7 @@ def _telling_duplicates(predicted, mels):
         )
 
 
-def _mels_of(predicted):
+def mels_of(predicted):
     """The mels file that Predictions were made from, else the only one in this folder, or None."""
     from audiorec_cli import files
 

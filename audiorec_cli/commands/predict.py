@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiorec_cli import console
+from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
     DEFAULT_NAMES,
@@ -75,6 +76,7 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
     console.note(
         f"{out}: factors of {len(library.tracks)} tracks"
         + (", with their deviations" if predicted.deviation is not None else "")
+        + (", in a space of their own" if in_own_space(predictions) else "")
     )
 
 

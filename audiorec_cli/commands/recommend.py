@@ -5,20 +5,23 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.listeners import (
+    Reasons,
+    has_taste,
     heard_by,
     listener_of_history,
     listener_of_log,
     read_history,
-    reasons,
 )
-from audiorec_cli.commands.listing import entries_of, limits_of
+from audiorec_cli.commands.listing import entries_of, limits_of, require_list
+from audiorec_cli.commands.outlying import DropOutliers, OutlierScore, outlier_rows
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.recommend_options import (
     AllUsers,
     Blend,
     BlendAt,
+    BlendCheckpoint,
     Diversity,
-    History,
+    HistoryFile,
     HistoryFormat,
     K,
     KeepHeard,
@@ -30,7 +33,6 @@ from audiorec_cli.commands.similar_options import MaxPerArtist, PlaylistOut
 from audiorec_cli.commands.tasting import taste_of
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import (
-    CheckpointFile,
     FactorsFile,
     Json,
     PredictionsFile,
@@ -42,56 +44,53 @@ COLUMNS = ("rank", "score", "listeners", "artist", "title", "because", "track_id
 
 
 def recommend(
-    user: User = None, k: K = 30, history: History = None, all_users: AllUsers = None,
+    user: User = None, k: K = 30, history: HistoryFile = None, all_users: AllUsers = None,
     new_only: NewOnly = False, keep_heard: KeepHeard = False, max_per_artist: MaxPerArtist = None,
-    diversity: Diversity = 0.0, blend: Blend = False, blend_at: BlendAt = None,
+    diversity: Diversity = 0.0, drop_outliers: DropOutliers = False,
+    outlier_score: OutlierScore = None, blend: Blend = False, blend_at: BlendAt = None,
     out: PlaylistOut = None, relative_to: RelativeTo = None, predictions: PredictionsFile = None,
-    factors: FactorsFile = None, checkpoint: CheckpointFile = None,
+    factors: FactorsFile = None, checkpoint: BlendCheckpoint = None,
     log_format: HistoryFormat = None, as_json: Json = False,
 ):  # fmt: skip
     """List the tracks of the library that a listener would like best and has not heard.
 
-    The score is the cosine of the listener's factors and the track's: those of listening where the
-    log has the track, those predicted from its sound where not. The column because names what of
-    the listener's plays speaks most for it. Predictions that are not there are made.
+    The score is the cosine of the listener's factors and the track's: those of listening where they
+    know a play of it, those predicted from its sound where not. The column listeners counts whose
+    plays they know, because names what of the listener's plays speaks most for the track.
+    Predictions that are not there are made.
     """
-    _check_request(user, history, all_users, out, relative_to, as_json)
+    _check_request(user, history, log_format, all_users)
+    _check_output(all_users, out, relative_to, as_json)
     path, predicted = load_predicted(predictions)
     factors_path = found("factors", factors)
     taste = taste_of(path, predicted, factors_path, checkpoint, trust=trust_of(blend, blend_at))
     limits = limits_of(predicted.tracks, {"artist": max_per_artist})
-    recommender = _recommender(taste, (k, tuple(limits), diversity), new_only)
+    allowed = _allowed(taste, new_only, drop_outliers, outlier_score)
+    rules = (min(k, int(allowed.sum())), tuple(limits), diversity)
     if all_users is not None:
-        return _recommend_to_all(taste, recommender, k, keep_heard, all_users)
-    if history is not None:
-        read = read_history(history, user, predicted, log_format and str(log_format))
-        listener = listener_of_history(read, predicted, taste.factors, taste.known)
-    else:
-        listener = listener_of_log(user, taste.factors, taste.known)
-    ranked = _ranked(listener, recommender, keep_heard, len(predicted.tracks))
+        return _recommend_to_all(taste, allowed, rules, keep_heard, all_users)
+    listener = _listener(user, history, log_format, taste)
+    ranked = _ranked(listener, taste, allowed, rules, keep_heard)
     return _print_or_write(ranked, listener, taste, out, relative_to, as_json)
 
 
-def _check_request(user, history, all_users, out, relative_to, as_json):
-    from audiorec_cli.output.playlists import require_playlist
-
+def _check_request(user, history, log_format, all_users):
     if user is None and history is None and all_users is None:
         raise typer.BadParameter(
             "name a listener, or --history FILE, or --all-users OUT.", param_hint="USER"
         )
-    if all_users is not None:
-        if any(option for option in (user, history, out, as_json)):
-            raise AudiorecError(
-                "--all-users goes without USER, --history, --out and --json: leave them out"
-            )
-        return _require_table(all_users)
-    if out is not None:
-        require_playlist(out)
-    elif relative_to is not None:
-        raise AudiorecError("--relative-to goes with --out: name a playlist to write")
-    if out == "-" and as_json:
-        raise AudiorecError("stdout holds one thing: leave out --json, or name a file with --out")
-    return None
+    if all_users is not None and (user is not None or history is not None):
+        raise AudiorecError("--all-users goes without USER and --history: leave them out")
+    if log_format is not None and history is None:
+        raise AudiorecError("--format goes with --history: add it")
+
+
+def _check_output(all_users, out, relative_to, as_json):
+    if all_users is None:
+        return require_list(out, relative_to, as_json)
+    if out is not None or relative_to is not None or as_json:
+        raise AudiorecError("--all-users goes without --out, --relative-to and --json")
+    return _require_table(all_users)
 
 
 def _require_table(out):
@@ -106,31 +105,45 @@ def _require_table(out):
     return files.require_writable(out, "recommendations")
 
 
-def _recommender(taste, rules, new_only):
-    from audiorec_cli.retrieval.recommendation import Recommender, Rules
+def _allowed(taste, new_only, drop_outliers, outlier_score):
+    """(n,) bool: the tracks that the options let into a list."""
+    if outlier_score is not None and not drop_outliers:
+        raise AudiorecError("--outlier-score goes with --drop-outliers: add it")
+    is_allowed = np.ones(len(taste.predicted.tracks), dtype=bool)
+    if new_only:
+        is_allowed = taste.known.is_new
+        if not is_allowed.any():
+            raise AudiorecError(
+                "the factors know a play of every track of the library: leave out --new-only, "
+                "or add new tracks with 'audiorec mels' and 'audiorec predict'"
+            )
+    if drop_outliers:
+        return is_allowed & ~outlier_rows(taste.predicted, taste.known, min_score=outlier_score)
+    return is_allowed
 
-    is_new = taste.known.is_new
-    if new_only and not is_new.any():
-        raise AudiorecError(
-            "every track of the library has a play that the factors know: leave out --new-only, "
-            "or add new tracks with 'audiorec mels' and 'audiorec predict'"
-        )
-    is_candidate = is_new if new_only else np.ones(len(is_new), dtype=bool)
-    return Recommender(taste.coordinates, is_candidate, Rules(*rules))
+
+def _listener(user, history, log_format, taste):
+    if history is None:
+        return listener_of_log(user, taste.factors, taste.known)
+    read = read_history(history, user, taste.predicted, log_format and str(log_format))
+    return listener_of_history(read, taste.predicted, taste.factors, taste.known)
 
 
-def _ranked(listener, recommender, keep_heard, n_tracks):
+def _ranked(listener, taste, allowed, rules, keep_heard):
     """The list for one listener: pairs of (row, score)."""
     from scipy.sparse import csr_matrix
 
-    heard = np.zeros((1, n_tracks), dtype=bool)
+    from audiorec_cli.retrieval.recommendation import Recommender, Rules
+
+    heard = np.zeros((1, len(allowed)), dtype=bool)
     if not keep_heard:
         heard[0, listener.heard] = True
-    rows, scores = next(recommender.best(listener.factors[None], csr_matrix(heard)))
+    recommender = Recommender(taste.coordinates, allowed, Rules(*rules))
+    rows, scores = next(recommender.best(listener.factors[None], lambda _: csr_matrix(heard)))
     if not len(rows):
         raise AudiorecError(
             f"nothing is left to recommend to {listener.name}: "
-            + ("add music, or leave out --new-only" if keep_heard else "try --keep-heard")
+            + ("ask for less with fewer options" if keep_heard else "try --keep-heard")
         )
     return list(zip(rows.tolist(), scores.tolist(), strict=True))
 
@@ -148,7 +161,7 @@ def _print_or_write(ranked, listener, taste, out, relative_to, as_json):
         return
     if out is not None:
         console.note(f"{out}: {console.counted(len(rows), 'track')}")
-    because = reasons(listener, taste.factors, taste.coordinates[rows])
+    because = Reasons(taste.factors).of(listener.plays, taste.coordinates[rows])
     tags = predicted.tracks.take(rows)
     listeners, scores = taste.known.listeners[rows].tolist(), [score for _, score in ranked]
     table = zip(
@@ -158,27 +171,40 @@ def _print_or_write(ranked, listener, taste, out, relative_to, as_json):
     console.print_table(COLUMNS, list(table), as_json=as_json, for_machines=COLUMNS[-2:])
 
 
-def _recommend_to_all(taste, recommender, k, keep_heard, out):
+def _recommend_to_all(taste, allowed, rules, keep_heard, out):
     """Write the lists of all listeners of the log whose taste is known."""
     from scipy.sparse import csr_matrix
 
-    from audiorec_cli import files
-    from audiorec_cli.output.recommendations import SUFFIX, write_parquet
-    from audiorec_cli.records import Recommendations
+    from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
     log, vectors = taste.factors.log, taste.factors.user_factors
-    users = np.flatnonzero(vectors.any(axis=1))
-    heard = heard_by(log.plays[users], taste.known)
-    if keep_heard:
-        heard = csr_matrix(heard.shape)
-    recommended = np.full((len(users), k), -1, dtype=np.int32)
-    scores = np.zeros((len(users), k), dtype=np.float32)
+    users = np.flatnonzero(has_taste(taste.factors))
+
+    def heard(part):
+        if keep_heard:
+            return csr_matrix((len(users[part]), len(allowed)))
+        return heard_by(log.plays[users[part]], taste.known)
+
+    recommender = Recommender(taste.coordinates, allowed, Rules(*rules))
+    recommended = np.full((len(users), rules[0]), -1, dtype=np.int32)
+    scores = np.zeros(recommended.shape, dtype=np.float32)
     with console.progress("recommend", total=len(users), unit="listeners") as advance:
         for place, (rows, own) in enumerate(recommender.best(vectors[users], heard)):
             recommended[place, : len(rows)], scores[place, : len(rows)] = rows, own
             advance()
+    if not (recommended >= 0).any():
+        raise AudiorecError("nothing is left to recommend to anybody: try --keep-heard")
+    _save(taste, users, recommended, scores, out)
+
+
+def _save(taste, users, recommended, scores, out):
+    from audiorec_cli import files
+    from audiorec_cli.output.recommendations import SUFFIX, write_parquet
+    from audiorec_cli.records import Recommendations
+
+    user_ids = taste.factors.log.user_id
     made = Recommendations(
-        user_id=[log.user_id[row] for row in users],
+        user_id=[user_ids[row] for row in users],
         tracks=taste.predicted.tracks,
         recommended=recommended,
         scores=scores,
@@ -189,8 +215,10 @@ def _recommend_to_all(taste, recommender, k, keep_heard, out):
         write_parquet(made, out)
     else:
         files.save_recommendations(out, made)
-    n_left_out = len(log.user_id) - len(users)
+    n_served = int((recommended >= 0).any(axis=1).sum())
+    n_left_out = len(user_ids) - n_served
+    k = recommended.shape[1]
     console.note(
-        f"{out}: {k} tracks for {console.counted(len(users), 'listener')}"
-        + f"; {n_left_out} played nothing that the factors were fitted to" * bool(n_left_out)
+        f"{out}: {console.counted(k, 'track')} at most for {console.counted(n_served, 'listener')}"
+        + f"; {n_left_out} get none: nothing is known of them, or left for them" * bool(n_left_out)
     )

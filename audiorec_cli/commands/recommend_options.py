@@ -1,4 +1,4 @@
-"""The options of `recommend`."""
+"""The options of `recommend`, of which `audience` takes some."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,21 +13,24 @@ LISTENING_FIRST = 0.0  # the C that leaves sound the tracks that nobody has play
 
 User = Annotated[
     str | None,
-    typer.Argument(metavar="USER", help="A listener, as the log, or the history, names them."),
+    typer.Argument(
+        metavar="USER",
+        help="A listener, as the log names them; with --history, whose it is where it has several.",
+    ),
 ]
-History = Annotated[
+HistoryFile = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Recommend to the listener with this history, a log of any format that factorize "
-        "reads or a playlist of the library, instead of one of the log.",
+        help="Recommend to the listener with this history: a log of any format that factorize "
+        "reads, or a playlist of the library. Tracks of the log count.",
     ),
 ]
 HistoryFormat = Annotated[
     LogFormat | None,
     typer.Option(
         "--format",
-        help="Format of the history, of those of 'audiorec factorize'.",
+        help="Format of the history, one of those that factorize --help names.",
         show_default="by content",
         metavar="FORMAT",
     ),
@@ -60,8 +63,8 @@ Diversity = Annotated[
     typer.Option(
         min=0,
         max=0.99,
-        help="How much it counts against a track that one like it is in the list (maximal marginal "
-        "relevance).",
+        help="From 0, the best tracks however alike, towards 1, tracks unlike each other (maximal "
+        "marginal relevance).",
         rich_help_panel=LIST,
     ),
 ]
@@ -82,6 +85,16 @@ BlendAt = Annotated[
         max=1e9,
         metavar="C",
         help="Blend with this C: of a track with C listeners both weigh the same.",
+        rich_help_panel=SPACE,
+    ),
+]
+BlendCheckpoint = Annotated[
+    Path | None,
+    typer.Option(
+        "--checkpoint",
+        metavar="FILE",
+        help="The checkpoint whose validation tracks choose C for --blend.",
+        show_default="the only one in this folder",
         rich_help_panel=SPACE,
     ),
 ]

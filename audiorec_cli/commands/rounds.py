@@ -15,6 +15,7 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.joining import check_sizes
+from audiorec_cli.commands.own_space import in_own_space, listeners_in_space_of
 from audiorec_cli.commands.predict import write_predictions
 from audiorec_cli.commands.train import Finished, settings_of_arguments, train
 from audiorec_cli.commands.train_options import Match
@@ -23,7 +24,7 @@ from audiorec_cli.records import Factors, Mels, Predictions
 
 NETWORK = "network"  # what one is called that has no name
 # options that a fold sets itself
-FOLDS_OWN = ("mels", "factors", "out", "resume", "device", "test")
+FOLDS_OWN = ("mels", "factors", "log", "out", "resume", "device", "test")
 UsageError = typer.BadParameter.__base__  # of which typer tells nothing but the subclass
 
 
@@ -49,6 +50,22 @@ class Round:
         rows = self._matches.library_rows
         chosen = np.array([ids[row] in wanted for row in rows], dtype=bool)
         return rows[chosen], self._matches.log_rows[chosen]
+
+    def user_factors_for(self, predicted):
+        """(n_users, n_factors) of the log's listeners, in the space of these Predictions.
+
+        In one of its own they are placed by the tracks to train and to validate on alone.
+        """
+        if not in_own_space(predicted):
+            return self.factors.user_factors
+        log_rows, row_of = np.full(len(predicted.tracks), -1), predicted.tracks.row_of_track_id
+        for part in ("train", "validation"):
+            for row, log_row in zip(*self.rows_of(part), strict=True):
+                place = row_of.get(self.library.tracks.track_id[row])
+                if place is not None:
+                    log_rows[place] = log_row
+        plays = self.factors.log.plays
+        return listeners_in_space_of(predicted.predicted_factors, log_rows, plays)
 
     @cached_property
     def _matches(self):

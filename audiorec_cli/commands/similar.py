@@ -1,11 +1,13 @@
 """audiorec similar: what sounds as if the same people would like it."""
 
+import numpy as np
 import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.asking import row_of
 from audiorec_cli.commands.joining import listened, require_same_factors
-from audiorec_cli.commands.listing import choosing, entries_of
+from audiorec_cli.commands.listing import choosing, entries_of, require_list
+from audiorec_cli.commands.outlying import DropOutliers, OutlierScore, outlier_rows
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
     By,
@@ -32,26 +34,15 @@ COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
 
 def similar(
-    query: Queries = None,
-    k: K = 10,
-    not_: Not = None,
-    extend: Extend = None,
-    path_to: PathTo = None,
-    out: PlaylistOut = None,
-    relative_to: RelativeTo = None,
-    pick: Pick = None,
-    by: By = Likeness.factors,
-    max_per_artist: MaxPerArtist = None,
-    max_per_album: MaxPerAlbum = None,
-    min_score: MinScore = None,
-    no_query: NoQuery = False,
-    duplicates: DuplicatesOption = Duplicates.keep,
-    spread: Spread = False,
-    predictions: PredictionsFile = None,
-    factors: FactorsFile = None,
-    mels: MelsFile = None,
+    query: Queries = None, k: K = 10, not_: Not = None, extend: Extend = None,
+    path_to: PathTo = None, out: PlaylistOut = None, relative_to: RelativeTo = None,
+    pick: Pick = None, by: By = Likeness.factors, max_per_artist: MaxPerArtist = None,
+    max_per_album: MaxPerAlbum = None, min_score: MinScore = None, no_query: NoQuery = False,
+    duplicates: DuplicatesOption = Duplicates.keep, spread: Spread = False,
+    drop_outliers: DropOutliers = False, outlier_score: OutlierScore = None,
+    predictions: PredictionsFile = None, factors: FactorsFile = None, mels: MelsFile = None,
     as_json: Json = False,
-):
+):  # fmt: skip
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
     The score is the cosine with what is asked for, taken together. Predictions that are not there
@@ -61,10 +52,16 @@ def similar(
     from audiorec_cli.retrieval.answering import Space, answered
 
     _check_request(query, not_, extend, path_to, pick, k)
-    _check_options(out, relative_to, mels, duplicates, as_json)
+    require_list(out, relative_to, as_json)
+    _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors)
     path, predicted = load_predicted(predictions)
     asked = _asked(predicted, query or (), not_ or (), extend, path_to, pick)
-    coordinates = _coordinates(by, path, predicted, factors)
+    of_log = _factors(by, drop_outliers, path, predicted, factors)
+    coordinates = _coordinates(by, predicted, of_log)
+    if drop_outliers:
+        known = listened(predicted.tracks, of_log)
+        is_outlier = outlier_rows(predicted, known, mels=mels, min_score=outlier_score)
+        coordinates = _without(coordinates, is_outlier, asked)
     asked, space = _known(asked, coordinates), Space(coordinates, predicted.tracks, spread=spread)
     limits = {"artist": max_per_artist, "album": max_per_album}
     drop = duplicates is Duplicates.drop
@@ -84,17 +81,16 @@ def _check_request(queries, not_, extend, path_to, pick, k):
         raise AudiorecError("a path has two ends: ask for 2 tracks at least with -k")
 
 
-def _check_options(out, relative_to, mels, duplicates, as_json):
-    from audiorec_cli.output.playlists import require_playlist
-
-    if out is not None:
-        require_playlist(out)
-    elif relative_to is not None:
-        raise AudiorecError("--relative-to goes with --out: name a playlist to write")
-    if out == "-" and as_json:
-        raise AudiorecError("stdout holds one thing: leave out --json, or name a file with --out")
-    if mels is not None and duplicates is Duplicates.keep:
-        raise AudiorecError("--mels goes with --duplicates drop: add it")
+def _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors):
+    """Refuse what is named without an option that it goes with."""
+    if outlier_score is not None and not drop_outliers:
+        raise AudiorecError("--outlier-score goes with --drop-outliers: add it")
+    if mels is not None and duplicates is Duplicates.keep and not drop_outliers:
+        raise AudiorecError("--mels goes with --duplicates drop or --drop-outliers: add one")
+    if factors is not None and by is Likeness.factors and not drop_outliers:
+        raise AudiorecError(
+            "--factors goes with --by usage or listening, or with --drop-outliers: add one"
+        )
 
 
 def _asked(predicted, queries, not_, extend, path_to, pick):
@@ -152,22 +148,38 @@ def _known(asked, coordinates):
     return asked._replace(near=known)
 
 
-def _coordinates(by, path, predicted, factors_path):
-    """Where the tracks lie, (n, n_factors) of unit norm, or zero where the log does not tell."""
+def _factors(by, drop_outliers, path, predicted, factors_path):
+    """The Factors that the request needs, None for none."""
     from audiorec_cli import files
+
+    if by is Likeness.factors and not drop_outliers:
+        return None
+    factors_path = found("factors", factors_path)
+    factors = files.load_factors(factors_path)
+    if by is not Likeness.listening or drop_outliers:
+        require_same_factors(path, predicted, factors, factors_path)
+    return factors
+
+
+def _coordinates(by, predicted, factors):
+    """Where the tracks lie, (n, n_factors) of unit norm, or zero where the log does not tell."""
     from audiorec_cli.retrieval.neighbors import usage_coordinates
 
     if by is Likeness.factors:
-        if factors_path is not None:
-            raise AudiorecError("--factors goes with --by usage or listening: add it")
         return predicted.predicted_factors
-    factors_path = found("factors", factors_path)
-    factors = files.load_factors(factors_path)
     if by is Likeness.listening:
-        known = listened(predicted.tracks, factors)
-        return usage_coordinates(known.factors, factors.user_factors)
-    require_same_factors(path, predicted, factors, factors_path)
-    return usage_coordinates(predicted.predicted_factors, factors.user_factors)
+        vectors = listened(predicted.tracks, factors).factors
+    else:
+        vectors = predicted.predicted_factors
+    return usage_coordinates(vectors, factors.user_factors)
+
+
+def _without(coordinates, is_left_out, asked):
+    """The coordinates with zero for tracks that are left out, unless they are asked for."""
+    is_left_out[[*asked.near, *asked.away]] = False
+    if asked.goal is not None:
+        is_left_out[asked.goal] = False
+    return np.where(is_left_out[:, None], 0, coordinates)
 
 
 def _print_or_write(ranked, asked, predicted, out, relative_to, as_json):

@@ -7,6 +7,7 @@ import numpy as np
 from audiorec_cli import console
 from audiorec_cli.commands.blending import chosen_trust
 from audiorec_cli.commands.joining import Listened, listened, require_same_factors
+from audiorec_cli.commands.own_space import factors_in_space_of, in_own_space
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import found
 from audiorec_cli.records import Factors, Predictions
@@ -15,8 +16,8 @@ from audiorec_cli.records import Factors, Predictions
 class Taste(NamedTuple):
     """A library and the listeners of a log in one space.
 
-    known : Listened; coordinates : (n, n_factors) of its tracks, unit norm; trust : the c that
-    they were blended with
+    known : Listened; coordinates : (n, n_factors) of its tracks, unit norm; trust : in sound, by
+    which they were blended
     """
 
     predicted: Predictions
@@ -30,7 +31,7 @@ def taste_of(path, predicted, factors_path, checkpoint, *, trust):
     """The Taste of the Predictions in a file at `path` and of a factors file.
 
     checkpoint : path of the one whose validation tracks tell how much to trust listening where
-        `trust`, the c of retrieval.recommendation.blended, is None; itself None to look for it
+        `trust`, as in retrieval.recommendation.blended, is None; itself None to look for it
     """
     from audiorec_cli import files
     from audiorec_cli.retrieval.recommendation import blended
@@ -38,7 +39,17 @@ def taste_of(path, predicted, factors_path, checkpoint, *, trust):
     if checkpoint is not None and trust is not None:
         raise AudiorecError("--checkpoint goes with --blend: add it, or leave both out")
     factors = files.load_factors(factors_path)
-    require_same_factors(path, predicted, factors, factors_path)
+    if in_own_space(predicted):
+        if trust != 0:
+            raise AudiorecError(
+                f"{path} lies in a space of its own, where listening puts no track: leave out "
+                "--blend and --blend-at"
+            )
+        known = listened(predicted.tracks, factors)
+        log_rows = np.where(known.is_new, -1, known.log_rows)
+        factors = factors_in_space_of(predicted.predicted_factors, log_rows, factors)
+    else:
+        require_same_factors(path, predicted, factors, factors_path)
     if trust is None:
         trust = chosen_trust(predicted, factors, _validation_tracks(path, predicted, checkpoint))
         console.note(f"blend: C is {trust:g}: with more listeners than that listening weighs more")

@@ -9,20 +9,26 @@ from dataclasses import asdict, fields, replace
 from enum import StrEnum
 
 from audiorec_cli import console
+from audiorec_cli.commands.own_space import OWN_SPACE, listening_of
 from audiorec_cli.commands.train_options import (
     Activation,
     ActivationOption,
     Bypass,
     Compile,
+    ContrastOption,
     DescriptorsOption,
     Dropout,
     Epochs,
     L2Output,
     Layers,
     LearningRate,
+    LogOption,
+    Margin,
     Match,
     MatchOption,
     MixedPrecision,
+    Nearness,
+    NFactors,
     Normalization,
     ObjectiveOption,
     OutFile,
@@ -32,12 +38,16 @@ from audiorec_cli.commands.train_options import (
     PresetName,
     PresetOption,
     Resume,
+    StartFile,
     Stretch,
+    Temperature,
     Test,
+    ThumbsFile,
     Updates,
     UpdateSize,
     Validation,
 )
+from audiorec_cli.commands.tuning import RANK, is_by_thumbs, train_by_thumbs
 from audiorec_cli.convnet.presets import Grid, settings_of
 from audiorec_cli.convnet.settings import NetworkSettings, TrainingSettings
 from audiorec_cli.errors import AudiorecError
@@ -67,10 +77,13 @@ def train(
     normalization: Normalization = None, dropout: Dropout = None, l2_output: L2Output = False,
     stretch: Stretch = 0.0, bypass: Bypass = False, descriptors: DescriptorsOption = None,
     predict_variance: PredictVariance = False, objective: ObjectiveOption = None,
+    log: LogOption = None, contrast: ContrastOption = None, temperature: Temperature = None,
+    margin: Margin = None, n_factors: NFactors = None, thumbs: ThumbsFile = None,
+    checkpoint: StartFile = None, nearness: Nearness = None,
     epochs: Epochs = None, updates: Updates = None, batch_size: UpdateSize = None,
     lr: LearningRate = None, mixed_precision: MixedPrecision = False, compile: Compile = False,
 ):  # fmt: skip
-    """Train a network to predict latent factors from spectrograms.
+    """Train a network to predict latent factors from spectrograms, or a space of its own.
 
     The tracks that the log knows are split into train, validation and test, whole artists at a
     time; where the factors file marks test tracks, these are the test. The weights of the last
@@ -78,26 +91,21 @@ def train(
     loss. A stopped training goes on with the same command and --resume. [A] is Dieleman 2014, [B]
     van den Oord, Dieleman and Schrauwen 2013.
     """
+    arguments = dict(locals())
     from audiorec_cli import files
     from audiorec_cli.convnet.training import pick_device
 
-    options = {
-        "preset": preset, "layers": layers, "activation": activation, "pooling": pooling,
-        "normalization": normalization, "dropout": dropout, "l2_output": l2_output,
-        "stretch": stretch, "bypass": bypass, "descriptors": descriptors,
-        "predict_variance": predict_variance, "objective": objective, "epochs": epochs,
-        "updates": updates, "batch_size": batch_size, "lr": lr, "seed": seed,
-        "mixed_precision": mixed_precision, "compile": compile, "validation": validation,
-        "test": test,
-    }  # fmt: skip
+    if is_by_thumbs(arguments):
+        return train_by_thumbs(arguments)
     files.require_writable(out, "checkpoint")
     if resume and not out.exists():
         raise AudiorecError(f"{out}: no such file to resume from: train without --resume")
     torch_device = pick_device(device.value)
-    paths = found("mels", mels), found("factors", factors)
-    library = files.load_mels(paths[0])
-    settings = settings_of_arguments(paths[0], library, options)
-    _train(paths, library, out, settings, match, torch_device, resume)
+    mels = found("mels", mels)
+    library = files.load_mels(mels)
+    settings = settings_of_arguments(mels, library, arguments)
+    listening = listening_of(factors, log, contrastive=settings[1].is_contrastive)
+    _train((mels, library), listening, out, settings, match, torch_device, resume)
 
 
 def settings_of_arguments(mels_path, library, arguments):
@@ -111,6 +119,8 @@ def settings_of_arguments(mels_path, library, arguments):
     if arguments["epochs"] is not None and arguments["updates"] is not None:
         raise AudiorecError("--epochs and --updates both say how long to train: give one of them")
     given = {name: value for name, value in arguments.items() if value is not None}
+    if given.get("objective") == RANK:
+        del given["objective"]  # what is tuned is trained by the preset's own
     if given["predict_variance"]:
         if "objective" in given:
             raise AudiorecError(
@@ -120,6 +130,7 @@ def settings_of_arguments(mels_path, library, arguments):
         given["objective"] = "likelihood"
     if "lr" in given:
         given["learning_rate"] = given["lr"]
+    _check_contrast(given)
     params = asdict(SpectrogramSettings()) | library.params
     with files.MelsReader(mels_path) as reader:
         n_mels, n_frames = reader.read(0).shape
@@ -132,35 +143,49 @@ def settings_of_arguments(mels_path, library, arguments):
     )
 
 
+def _check_contrast(given):
+    """Refuse options that have no part in the objective, by the arguments given."""
+    is_contrastive, contrast = given.get("objective") == "contrastive", given.get("contrast")
+    for name in ("contrast", "temperature", "margin", "n_factors"):
+        if name in given and not is_contrastive:
+            flag = name.replace("_", "-")
+            raise AudiorecError(f"--{flag} goes with --objective contrastive: leave it out")
+    for name, owner in (("temperature", "infonce"), ("margin", "drlim")):
+        if name in given and (contrast or TrainingSettings.contrast) != owner:
+            raise AudiorecError(f"--{name} goes with --contrast {owner}: leave it out")
+
+
 def _of_fields(kind, given):
     """What of the arguments is a setting of this kind, enumerations as their text."""
     settings = {field.name: given[field.name] for field in fields(kind) if field.name in given}
     return {name: str(v) if isinstance(v, StrEnum) else v for name, v in settings.items()}
 
 
-def _train(paths, library, out, settings, match, device, resume):
-    from audiorec_cli import files
+def _train(sound, listening, out, settings, match, device, resume):
+    """sound : the path of a mels file, and its Mels; settings : of network and training."""
     from audiorec_cli.commands.joining import examples_of, objective_of
     from audiorec_cli.convnet.training import require_support
 
-    network, training = settings
+    (mels_path, library), (network, training) = sound, settings
     require_support(device, training)
-    factors = files.load_factors(paths[1])
-    examples = examples_of(library, factors, training, by_artist=match is Match.artist)
-    objective = objective_of(training, factors, examples)
+    examples = examples_of(library, listening, training, by_artist=match is Match.artist)
+    objective = objective_of(training, listening, examples)
+    factors = listening.factors
+    if factors is not None:
+        network = replace(network, n_factors=factors.track_factors.shape[1])
     described = {
-        "network": asdict(replace(network, n_factors=factors.track_factors.shape[1])),
+        "network": asdict(network),
         "training": asdict(training),
         "match": match.value,
         "examples": examples.digest,
-        "factors": factors.fingerprint,
+        "factors": OWN_SPACE if factors is None else factors.fingerprint,
         "spectrogram": library.spectrogram,
     }
     earlier = _earlier(out, described, len(examples.excerpts["train"])) if resume else None
     if out.exists() and not resume:
         console.note(f"{out}: the network there will be replaced")
     saver = _Saver(out, described, examples.track_ids)
-    _fit(paths[0], examples, objective, saver, earlier, device)
+    _fit(mels_path, examples, objective, saver, earlier, device)
     console.note(saver.result(objective, examples))
 
 
@@ -170,11 +195,13 @@ def _earlier(out, described, n_excerpts):
 
     earlier = files.load_checkpoint(out)
     wanted, had = json.loads(json.dumps(described)), earlier.settings
+    # how many factors there are the factors file says
+    may_differ = ("epochs",) if described["factors"] == OWN_SPACE else ("epochs", "n_factors")
     for part, defaults in (("network", NetworkSettings()), ("training", TrainingSettings())):
         # a checkpoint from before a setting was there was made as its default says
         before = json.loads(json.dumps(asdict(defaults))) | had.get(part, {})
         for name, value in wanted[part].items():
-            if name not in ("epochs", "n_factors") and before[name] != value:
+            if name not in may_differ and before[name] != value:
                 raise AudiorecError(
                     f"{out} was trained with {name} {before[name]}, not {value}: "
                     "repeat its options, or train anew without --resume"
@@ -257,7 +284,7 @@ class _Saver:
         )
         return (
             f"{self._out}: epoch {kept + 1} of {len(losses)} is kept, with a validation loss of "
-            f"{losses[kept]:.5f} (the mean of the training factors has {of_mean:.5f}){verdict}"
+            f"{losses[kept]:.5f} ({objective.of_constant} {of_mean:.5f}){verdict}"
         )
 
 
@@ -271,7 +298,8 @@ def _fit(mels_path, examples, objective, saver, earlier, device):
         epochs_done = earlier.epochs_done
         saver.history = {column: list(values) for column, values in earlier.history.items()}
     update = itertools.count(epochs_done * math.ceil(n_excerpts / settings.batch_size) + 1)
-    total = settings.n_seen(n_excerpts) - epochs_done * n_excerpts
+    n_an_epoch = objective.n_an_epoch(n_excerpts, settings.batch_size)
+    total = settings.n_seen(n_an_epoch) - epochs_done * n_an_epoch
     try:
         with console.progress("train", total=total, unit="excerpts") as advance:
             training.fit(

@@ -6,8 +6,13 @@ from typing import Annotated
 
 import typer
 
-from audiorec_cli.convnet.presets import PRESETS
-from audiorec_cli.convnet.settings import CHOICES
+from audiorec_cli.convnet.presets import PRESETS, WITH_OBJECTIVE
+from audiorec_cli.convnet.settings import (
+    CHOICES,
+    NetworkSettings,
+    TrainingSettings,
+    TuningSettings,
+)
 from audiorec_cli.options import enum_of
 
 
@@ -19,14 +24,22 @@ class Match(StrEnum):
 
 
 PresetName = enum_of("PresetName", PRESETS)
-Activation, Pooling, NormalizationName, DescriptorsName, ObjectiveName = (
+Activation, Pooling, NormalizationName, DescriptorsName, ObjectiveName, Contrast = (
     enum_of(name, CHOICES[name.lower()])
-    for name in ("Activation", "Pooling", "Normalization", "Descriptors", "Objective")
+    for name in ("Activation", "Pooling", "Normalization", "Descriptors", "Objective", "Contrast")
 )
 
 
 def _variation(*names, **options):
     return typer.Option(*names, rich_help_panel="Variations", **options)
+
+
+def _contrast(*names, **options):
+    return typer.Option(*names, rich_help_panel="With --objective contrastive", **options)
+
+
+def _rank(*names, **options):
+    return typer.Option(*names, rich_help_panel="With --objective rank", **options)
 
 
 def _optimiser(*names, **options):
@@ -38,6 +51,11 @@ def _of_presets(part, name, shown=str):
     defaults = {
         preset: shown(getattr(getattr(settings, part), name))
         for preset, settings in PRESETS.items()
+    }
+    defaults |= {
+        f"--objective {objective}": shown(others[name])
+        for objective, others in WITH_OBJECTIVE.items()
+        if name in others
     }
     if len(set(defaults.values())) == 1:
         return next(iter(defaults.values()))
@@ -133,8 +151,82 @@ ObjectiveOption = Annotated[
     ObjectiveName | None,
     _variation(
         help="mse: squared error; cosine: of directions alone; wpe: the weighted prediction error "
-        "of [B] over the listeners.",
+        "of [B] over the listeners; contrastive: by no factors, to tell tracks that the same "
+        "listeners play from others, in a space of its own; rank: to tell what listeners gave a "
+        "thumb up from what they gave one down, by a network that has been trained.",
         show_default=_of_presets("training", "objective"),
+    ),
+]
+LogOption = Annotated[
+    Path | None,
+    _contrast(
+        "--log",
+        metavar="LOG",
+        help="A listening log to learn from, of any format that factorize reads.",
+        show_default="that in the factors file",
+    ),
+]
+ContrastOption = Annotated[
+    Contrast | None,
+    _contrast(
+        help="infonce: a softmax over the batch; drlim: distances, up to a margin [E].",
+        show_default=TrainingSettings.contrast,
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    _contrast(
+        min=0.001,
+        max=100,
+        help="Of the softmax of infonce: the lower, the more the nearest tracks count.",
+        show_default=str(TrainingSettings.temperature),
+    ),
+]
+Margin = Annotated[
+    float | None,
+    _contrast(
+        min=0.001,
+        max=2,
+        help="How far apart, of 2 at most, drlim moves tracks that are not alike.",
+        show_default=str(TrainingSettings.margin),
+    ),
+]
+NFactors = Annotated[
+    int | None,
+    _contrast(
+        "--n-factors",
+        min=1,
+        max=4096,
+        help="Dimensions of the space.",
+        show_default=str(NetworkSettings.n_factors),
+    ),
+]
+ThumbsFile = Annotated[
+    Path | None,
+    _rank(
+        "--thumbs",
+        metavar="CSV",
+        help="Thumbs to learn from, with columns seed (a track, or any name of a station), track "
+        "and thumb (1 or -1, up or down).",
+    ),
+]
+StartFile = Annotated[
+    Path | None,
+    _rank(
+        "--checkpoint",
+        metavar="FILE",
+        help="Network to start from; then --epochs, --batch-size and --lr are of the tuning.",
+        show_default="one is trained first",
+    ),
+]
+Nearness = Annotated[
+    float | None,
+    _rank(
+        min=0,
+        max=1e6,
+        help="How much tracks stay where the network had them: thumbs that it weighs as much as to "
+        "turn a track by a right angle.",
+        show_default=str(TuningSettings.nearness),
     ),
 ]
 Epochs = Annotated[

@@ -5,8 +5,6 @@ the registers and the mel bins, wider than a semitone below 430 Hz, let them. Th
 much the same at any tempo.
 """
 
-import math
-
 import numpy as np
 import torch
 from scipy.fft import dct
@@ -28,7 +26,7 @@ RHYTHM_BANDS = 8  # that onsets are looked for in
 PERIODS_S = (0.1, 3.0)  # of rhythm
 N_PERIODS = 16  # quantiles of the autocorrelation over the periods
 N_CEPSTRA = 12  # without the first, which is loudness
-ALIKE = 0.8  # the quantile of its likeness to all moments that tells how often a moment is repeated
+ALIKE = 80  # percentile of its likeness to all moments: it tells how often a moment is repeated
 N_MOMENTS = 14  # quantiles of that over the moments
 SILENT = 1e-3  # far below the norm of a chord that can be heard
 
@@ -108,8 +106,10 @@ def _averaged(frames, length):
 
     What does not fill a last window is left out; where there are fewer frames they are the window.
     """
+    if length is None:
+        return frames.mean(dim=-1, keepdim=True)
     n_frames = frames.shape[-1]
-    length = min(length or n_frames, n_frames)
+    length = min(length, n_frames)
     whole = n_frames // length * length
     return frames[..., :whole].unflatten(-1, (-1, length)).mean(dim=-1)
 
@@ -118,7 +118,7 @@ def timbre(mels):
     """Mean and deviation of each bin over time: (batch, 2 * n_mels)."""
     mean = mels.mean(dim=-1, keepdim=True)
     # faster than mels.std()
-    deviation = torch.linalg.vector_norm(mels - mean, dim=-1) / math.sqrt(mels.shape[-1])
+    deviation = torch.linalg.vector_norm(mels - mean, dim=-1) / mels.shape[-1] ** 0.5
     return torch.cat([mean.squeeze(-1), deviation], dim=1)
 
 
@@ -156,10 +156,20 @@ def rhythm(mels, *, shortest, longest):
     bands = functional.adaptive_avg_pool1d(mels.transpose(1, 2), RHYTHM_BANDS)
     onsets = functional.relu(bands.diff(dim=1, prepend=bands[:, :1])).mean(dim=2)
     onsets = onsets - onsets.mean(dim=1, keepdim=True)
-    spectrum = torch.fft.rfft(onsets, n=onsets.shape[1] + longest)
-    correlation = torch.fft.irfft(spectrum.abs().square(), n=onsets.shape[1] + longest)
+    correlation = _autocorrelation(onsets, longest)
     regular = correlation[:, shortest : longest + 1] / (correlation[:, :1] + SILENT)
     return _quantiles(regular, N_PERIODS)
+
+
+def _autocorrelation(values, longest):
+    """Σ v(t) · v(t + lag) for the lags from 0 to `longest` at least, of (batch, n_frames)."""
+    if torch.compiler.is_compiling():
+        # few of the programs that run an exported network know Fourier transforms
+        later = functional.pad(values, (0, longest)).unfold(1, longest + 1, 1)
+        return (values[:, None] @ later).squeeze(1)
+    n = values.shape[1] + longest
+    spectrum = torch.fft.rfft(values, n=n)
+    return torch.fft.irfft(spectrum.abs().square(), n=n)
 
 
 def repetition(cepstra):
@@ -172,7 +182,7 @@ def repetition(cepstra):
     alike = moments.transpose(1, 2) @ moments
     n_moments = alike.shape[-1]
     # as quantile(), which sorts all of them
-    n_alike = n_moments - int(ALIKE * (n_moments - 1))
+    n_alike = n_moments - (n_moments - 1) * ALIKE // 100
     return _quantiles(alike.topk(n_alike, dim=-1).values[..., -1], N_MOMENTS)
 
 
@@ -183,7 +193,8 @@ def _quantiles(values, n):
 
 def _correlation(one, other, lags):
     """What sounds `lags` pitch classes above each other: (batch, n, n_lags, n_windows)."""
-    return torch.stack([(one * other.roll(-lag, dims=2)).sum(dim=2) for lag in lags], dim=2)
+    above = [[(pitch + lag) % PITCH_CLASSES for pitch in range(PITCH_CLASSES)] for lag in lags]
+    return (one[:, :, None] * other[:, :, above]).sum(dim=3)
 
 
 def _unit_norm(vectors, dim=2):

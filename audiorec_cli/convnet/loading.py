@@ -52,13 +52,14 @@ class Excerpts(Dataset):
     def __getitem__(self, key):
         """Excerpt `key` = (epoch, index), and its target or its index where there are none.
 
-        Crop and stretch depend on the seed, the epoch and the index alone, so that training can go
-        on from any epoch exactly as if it had never stopped.
+        A third number, from 1, tells apart excerpts that come again in an epoch. Crop and stretch
+        depend on the seed and these alone, so that training can go on from any epoch exactly as if
+        it had never stopped.
         """
-        epoch, index = key
+        index = key[1]
         mel = self._read(int(self.rows[index]))
         if self.crop_frames is not None:
-            rng = np.random.default_rng((self.seed, epoch, index))
+            rng = np.random.default_rng((self.seed, *key))
             mel = _random_crop(mel, self.crop_frames, self.stretch, rng)
         target = index if self.targets is None else self.targets[index]
         return torch.from_numpy(np.ascontiguousarray(mel)), torch.as_tensor(target)
@@ -117,11 +118,17 @@ class EpochSampler:
 
 
 class Loader:
-    """Batches of excerpts, loaded ahead in one background process that lasts for all epochs."""
+    """Batches of excerpts, loaded ahead in one background process that lasts for all epochs.
 
-    def __init__(self, excerpts, *, batch_size, shuffle=False, pin_memory=False):
+    sampler : gives the keys of Excerpts for its `epoch`, as EpochSampler does; None for all of them
+        as they lie, or with `shuffle` in a new order for each epoch
+    """
+
+    def __init__(self, excerpts, *, batch_size, shuffle=False, sampler=None, pin_memory=False):
         self.excerpts = excerpts
-        self._sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
+        if sampler is None:
+            sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
+        self._sampler = sampler
         self._batches = DataLoader(
             excerpts,
             batch_size=batch_size,

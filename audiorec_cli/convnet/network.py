@@ -95,7 +95,9 @@ class Network(Perceptron):
 
     def _windows(self, mels):
         """(batch, n_windows, n_mels, n_frames): whole windows, or the excerpt as the only one."""
-        length = self.settings.window_frames or mels.shape[-1]
+        length = self.settings.window_frames
+        if length is None:
+            return mels[:, None]
         n_windows = mels.shape[-1] // length
         if n_windows == 0:
             raise ValueError(f"{mels.shape[-1]} frames are no window of {length}")
@@ -138,7 +140,7 @@ class Network(Perceptron):
         pooled = [self.global_pool(activations) for activations in convolutions[:-1]]
         if self.settings.spread != "norm":
             return pooled
-        lengths = [math.sqrt(activations.shape[-1]) for activations in convolutions[:-1]]
+        lengths = [activations.shape[-1] ** 0.5 for activations in convolutions[:-1]]
         return [part / length for part, length in zip(pooled, lengths, strict=True)]
 
     def _bounded(self, outputs):

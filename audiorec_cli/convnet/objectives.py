@@ -1,8 +1,6 @@
 """What training minimises: a squared error, an angle, a likelihood, or [B]'s weighted error.
 
-An objective has targets(examples), what it compares the outputs of the network with, part → (k, …);
-constant(targets), the outputs of a network that gives every track the same; and called with outputs
-and targets it returns their Loss.
+That of contrast, which compares tracks with each other, stands in convnet/contrast.py.
 """
 
 import math
@@ -11,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch.nn import functional
+
+from audiorec_cli.convnet.loading import EpochSampler
 
 TRACKS_AT_A_TIME = 64
 
@@ -26,16 +26,52 @@ class Loss(NamedTuple):
     minimised: torch.Tensor
 
 
-class MeanSquaredError:
-    """[A]'s objective. The figure is the mean over the factors."""
+class Objective:
+    """What training asks of an objective; called with outputs and targets it returns their Loss.
+
+    of_constant : what loss_of_constant is the loss of, in words
+    """
+
+    of_constant = "the mean of the training factors has"
 
     def targets(self, examples):
-        """The factors."""
+        """What outputs are compared with, part → (k, …): the factors."""
         return examples.targets
 
     def constant(self, targets):
-        """The mean factors."""
+        """The outputs of a network that gives every track the same: the mean factors."""
         return targets.mean(axis=0)
+
+    def sampler(self, targets, settings):
+        """What tells which training excerpts come when: all of them, shuffled.
+
+        settings : TrainingSettings
+        """
+        return EpochSampler(len(targets), shuffle=True, seed=settings.seed)
+
+    def n_an_epoch(self, n_excerpts, batch_size):
+        """Excerpts that an epoch looks at, of n_excerpts to train on."""
+        return n_excerpts
+
+    def validated(self, examples):
+        """The excerpts that validate, rows (k,) of the mels file, and their targets (k, …)."""
+        return examples.excerpts["validation"], self.targets(examples)["validation"]
+
+    def of_heads(self, outputs, targets, n_heads):
+        """The Loss of heads that learn each by itself, outputs (n_heads * batch, …)."""
+        return self(outputs, torch.cat([targets] * n_heads))
+
+    def figure(self, batches):
+        """The mean figure of outputs and targets, in batches, of all that `validated` gives."""
+        total, n = 0.0, 0
+        for outputs, targets in batches:
+            total += self(outputs, targets).figure.item() * len(targets)
+            n += len(targets)
+        return total / n
+
+
+class MeanSquaredError(Objective):
+    """[A]'s objective. The figure is the mean over the factors."""
 
     def __call__(self, outputs, targets):
         """outputs, targets : (batch, n_factors)."""
@@ -43,20 +79,12 @@ class MeanSquaredError:
         return Loss(figure, figure * targets.shape[1])
 
 
-class CosineDistance:
+class CosineDistance(Objective):
     """1 − cos of the angle between what is predicted and the factors, whose norm tells nothing.
 
     Between directions the squared error is twice that. It is the steeper, the shorter the outputs:
     of those that an untrained network starts with, several times as steep as the squared error.
     """
-
-    def targets(self, examples):
-        """The factors."""
-        return examples.targets
-
-    def constant(self, targets):
-        """The mean factors."""
-        return targets.mean(axis=0)
 
     def __call__(self, outputs, targets):
         """outputs, targets : (batch, n_factors)."""
@@ -65,15 +93,11 @@ class CosineDistance:
         return Loss(figure, 2 * figure)
 
 
-class Likelihood:
+class Likelihood(Objective):
     """Of a Gaussian for each factor [H]. The figure is minus its logarithm, mean over the factors.
 
     Its curvature is that of the squared error where a variance is that of factors of unit norm.
     """
-
-    def targets(self, examples):
-        """The factors."""
-        return examples.targets
 
     def constant(self, targets):
         """Mean factors and the logarithm of their variances."""
@@ -89,7 +113,7 @@ class Likelihood:
         return Loss(figure, 2 * figure)
 
 
-class WeightedPredictionError:
+class WeightedPredictionError(Objective):
     """[B]'s objective, equation 5: Σ_u c_u (p_u − x_uᵀy)² over all users u of a track.
 
     confidences : (n_tracks, n_users) CSR, c where a user played the track, whose p is 1; elsewhere
@@ -160,8 +184,5 @@ def loss_of_constant(objective, examples, *, normalised):
     constant = torch.from_numpy(np.array(objective.constant(targets["train"]), np.float32))
     if normalised:
         constant[:n_factors] /= torch.linalg.vector_norm(constant[:n_factors])
-    total, rows = 0.0, torch.from_numpy(targets["validation"])
-    for batch in rows.split(TRACKS_AT_A_TIME):
-        outputs = constant.expand(len(batch), -1)
-        total += objective(outputs, batch).figure.item() * len(batch)
-    return total / len(rows)
+    batches = torch.from_numpy(objective.validated(examples)[1]).split(TRACKS_AT_A_TIME)
+    return objective.figure((constant.expand(len(batch), -1), batch) for batch in batches)

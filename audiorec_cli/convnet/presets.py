@@ -56,6 +56,10 @@ PRESETS = {
     ),
 }
 
+# What else an objective asks for than a preset does. The more a track is compared with the better,
+# and there is more to learn than where each should lie.
+WITH_OBJECTIVE = {"contrastive": {"batch_size": 64, "epochs": 100}}
+
 
 class Grid(NamedTuple):
     """The spectrograms to train on: frames of an excerpt, and in Hz and samples how far apart."""
@@ -73,7 +77,8 @@ def settings_of(name, grid, *, n_layers=None, network=None, training=None):
     Raises AudiorecError where it does not fit the excerpts of the Grid, or together.
     """
     preset, network, training = PRESETS[name], network or {}, training or {}
-    training = replace(preset.training, **training)
+    of_objective = WITH_OBJECTIVE.get(training.get("objective"), {})
+    training = replace(preset.training, **{**of_objective, **training})
     wanted = replace(preset.network, **network)
     _require_batches(wanted, training)
     if wanted.has_descriptors:
@@ -101,6 +106,11 @@ def _require_batches(network, training):
         raise AudiorecError(
             "a batch of one excerpt says nothing to normalise by: ask for more with --batch-size, "
             "or for --normalization none"
+        )
+    if training.is_contrastive and (training.batch_size < 4 or training.batch_size % 2):
+        raise AudiorecError(
+            "--objective contrastive takes excerpts by pairs and compares these: ask for an even "
+            "number, 4 at least, with --batch-size"
         )
 
 

@@ -9,7 +9,8 @@ CHOICES = {
     "normalization": ("none", "batch"),
     "spread": ("norm", "deviation"),
     "descriptors": ("none", "all"),
-    "objective": ("mse", "cosine", "wpe"),
+    "objective": ("mse", "cosine", "wpe", "contrastive", "rank"),
+    "contrast": ("infonce", "drlim"),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("steps", "cosine"),
     "kept": ("best", "last"),
@@ -154,7 +155,9 @@ class TrainingSettings:
         validation tracks to tell, or the "last"
     crop_frames : length of the random crop along time, of 599 in a spectrogram of [A]'s
     validation, test : shares of the matched tracks; from 1 on their number
-    stretch : as in Excerpts; objective : "mse", "cosine", "wpe" or "likelihood"
+    stretch : as in Excerpts
+    objective : "mse", "cosine", "wpe" or "likelihood", of factors; "contrastive" of plays alone
+    contrast : "infonce" with a temperature, or "drlim" with a margin, of the objective so called
     mixed_precision : run the network in bfloat16; compile : by torch.compile
     """
 
@@ -177,11 +180,19 @@ class TrainingSettings:
     schedule: str = "steps"
     warmup: float = 0.0
     kept: str = "best"
+    contrast: str = "infonce"
+    temperature: float = 0.1
+    margin: float = 1.4
 
     def __post_init__(self):
         # JSON gives lists back
         object.__setattr__(self, "steps", tuple(self.steps))
-        _check_choices(self, ("optimizer", "schedule", "kept"))
+        _check_choices(self, ("optimizer", "schedule", "kept", "contrast"))
+
+    @property
+    def is_contrastive(self):
+        """Whether tracks are compared with each other, and no factors are learned from."""
+        return self.objective == "contrastive"
 
     def learning_rate_at(self, update, updates_an_epoch):
         """The learning rate of an update.
@@ -214,6 +225,30 @@ class TrainingSettings:
             return self.epochs * n_excerpts
         epochs, updates = divmod(self.updates, math.ceil(n_excerpts / self.batch_size))
         return epochs * n_excerpts + updates * self.batch_size
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """How a trained network is tuned by thumbs up and down. The numbers were chosen on real songs.
+
+    epochs : passes over the tracks with a thumb; batch_size : tracks an update
+    learning_rate : the highest; it falls along half a period of a cosine to nothing
+    temperature : the margin of a pair, of cosines, is divided by it before the sigmoid
+    nearness : thumbs that it weighs as much as to predict a track at a right angle to where it was
+    held_out : share of the tracks with a thumb
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 0.0005
+    temperature: float = 0.1
+    nearness: float = 15.0
+    held_out: float = 0.2
+    seed: int = 0
+
+    def learning_rate_at(self, epoch):
+        """The learning rate of an epoch, from 0."""
+        return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
 
 def _check_choices(settings, names):

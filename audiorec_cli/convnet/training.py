@@ -76,10 +76,7 @@ def fit(
         mean, deviation = earlier.mel_mean, earlier.mel_deviation
     torch.manual_seed(training.seed)
     model = Network(network, mel_mean=mean, mel_deviation=deviation).to(device)
-    targets = objective.targets(examples)
-    loaders = _loaders(
-        open_reader, examples.excerpts, targets, training, pin_memory=device.type == "cuda"
-    )
+    loaders = _loaders(open_reader, examples, objective, training, pin_memory=device.type == "cuda")
     trainer = Trainer(model, training, **loaders, objective=objective)
     if earlier is not None:
         trainer.resume(earlier)
@@ -106,23 +103,30 @@ def _compiled(network):
         ) from error
 
 
-def _loaders(open_reader, rows, targets, settings, *, pin_memory):
+def _loaders(open_reader, examples, objective, settings, *, pin_memory):
+    rows, targets = examples.excerpts["train"], objective.targets(examples)["train"]
+    parts = {
+        "train": (
+            rows,
+            targets,
+            settings.crop_frames,
+            objective.sampler(targets, settings),
+        ),
+        "validation": (*objective.validated(examples), None, None),
+    }
     loaders = {}
-    for part, crop_frames in (("train", settings.crop_frames), ("validation", None)):
+    for part, (rows, targets, crop_frames, sampler) in parts.items():
         excerpts = Excerpts(
             open_reader,
-            rows[part],
-            targets=targets[part],
+            rows,
+            targets=targets,
             crop_frames=crop_frames,
             stretch=settings.stretch,
             seed=settings.seed,
             cache_bytes=CACHE_BYTES,
         )
         loaders[part] = Loader(
-            excerpts,
-            batch_size=settings.batch_size,
-            shuffle=part == "train",
-            pin_memory=pin_memory,
+            excerpts, batch_size=settings.batch_size, sampler=sampler, pin_memory=pin_memory
         )
     return loaders
 
@@ -177,9 +181,7 @@ class Trainer:
                 group["lr"] = learning_rate
             self.network.normalise_by_batch(len(mels) > 1)
             self._optimizer.zero_grad()
-            if self.network.n_heads > 1:
-                targets = torch.cat([targets] * self.network.n_heads)
-            loss = self.objective(self._outputs(mels), targets)
+            loss = self.objective.of_heads(self._outputs(mels), targets, self.network.n_heads)
             loss.minimised.backward()
             self._optimizer.step()
             value = loss.figure.item()
@@ -202,10 +204,8 @@ class Trainer:
     @torch.inference_mode()
     def _validate(self):
         self.network.eval()
-        total = 0.0
-        for mels, targets in self._loaders["validation"].epoch(0):
-            total += self.objective(self._outputs(mels), targets).figure.item() * len(mels)
-        return total / len(self._loaders["validation"].excerpts)
+        batches = self._loaders["validation"].epoch(0)
+        return self.objective.figure((self._outputs(mels), targets) for mels, targets in batches)
 
     def _outputs(self, mels):
         bfloat16 = torch.autocast(

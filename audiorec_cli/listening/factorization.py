@@ -16,6 +16,10 @@ from audiorec_cli.records import Factors
 __all__ = ["AlsSettings", "confidence", "fit_again", "fit_factors", "settings_of"]
 
 SMALLEST_NORM = 1e-6  # of the largest
+NO_SOLUTION = (
+    "least squares have no single solution for this log: give a --regularization above 0, or ask "
+    "for fewer with --factors"
+)
 DIVERGED = (
     "the factors came to no numbers: ask for fewer with --factors, a smaller --alpha or a smaller "
     "--learning-rate"
@@ -40,6 +44,10 @@ def fit_factors(log, settings, *, held_out=None, on_step=lambda *log_likelihood:
             fitted, user_factors = _fit_of(settings)(seen, settings, on_step=on_step)
     except ModelFitError as error:
         raise AudiorecError(DIVERGED) from error
+    except ValueError as error:
+        if "posv" not in str(error):
+            raise
+        raise AudiorecError(NO_SOLUTION) from error
     user_factors[np.diff(seen.indptr) == 0] = 0
     track_factors = np.zeros((len(held_out), settings.n_factors), dtype=np.float32)
     track_factors[~held_out] = fitted
@@ -100,6 +108,7 @@ def _of_unit_norm(log, track_factors, user_factors, held_out, settings):
         raise AudiorecError(DIVERGED)
     has_direction = norm > SMALLEST_NORM * norm.max()
     rows = np.flatnonzero(has_direction | held_out)
+    user_factors[log.plays[:, has_direction].getnnz(axis=1) == 0] = 0
     unit = track_factors[rows] / np.where(has_direction, norm, 1)[rows, None]
     return Factors(
         log=log.take(rows),

@@ -2,53 +2,70 @@
 
 import numpy as np
 
+from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.als import confidence
-from audiorec_cli.listening.settings import AlsSettings, settings_of
+from audiorec_cli.listening.settings import settings_of
+
+LEAST_PENALTY = 1e-9  # of the mean square of a factor: without a penalty there may be no solution
+
+
+def require_als(factors, what):
+    """Refuse Factors of another model than "als": one step of that is no step of theirs."""
+    model = factors.params.get("model")
+    if model != "als":
+        called = f"of the model {model}" if model else "of no known model"
+        raise AudiorecError(
+            f"{what} takes factors of the model als, and these are {called}: make such with "
+            "'audiorec factorize LOG --model als', and train and predict with them"
+        )
 
 
 def fold_in_listeners(plays, factors):
     """Factors of listeners by their plays of the tracks that Factors know.
 
     plays : (m, n_tracks) CSR, in the order of the log's tracks, positive where stored
-    For a listener of the log with all his or her plays they are nearly those of the fit. Of models
-    other than "als" the least squares of AlsSettings' defaults come near.
+    factors : Factors of the model "als"
+    For a listener of the log with all his or her plays they are nearly those of the fit.
     Returns (m, n_factors) float32, zero for a listener without a play of a track that was fitted.
     """
-    return _folded_in(plays, factors.fitted_track_factors, factors.params)
+    settings = settings_of(factors.params)
+    weighted = confidence(plays, settings)
+    return least_squares(weighted, factors.fitted_track_factors, settings.regularization)
 
 
 def fold_in_tracks(plays, factors):
     """Factors of tracks by the plays of the listeners that Factors know, not normalised.
 
     plays : (k, n_users) CSR, in the order of the log's listeners, positive where stored
+    factors : Factors of the model "als"
     Returns (k, n_factors) float32, zero for a track that none of them played.
     """
-    return _folded_in(plays, factors.user_factors, factors.params)
+    settings = settings_of(factors.params)
+    return least_squares(confidence(plays, settings), factors.user_factors, settings.regularization)
 
 
-def contributions(plays, factors, directions):
-    """How much each play of a listener adds to what a direction is worth to him or her.
+class Contributions:
+    """How much each play of a listener adds to what a track is worth to him or her.
 
-    plays : (1, n_tracks) CSR of one listener, as above; directions : (k, n_factors)
-    The worth of a direction d is the sum over the tracks played, of dᵀ(YᵀCY + λI)⁻¹yⱼ · cⱼ ([C],
-    section 5). Returns (k, n_played), in the order of plays.indices.
+    factors : Factors of the model "als"
     """
-    settings = _settings(factors.params)
-    weight = confidence(plays, settings).data.astype(np.float64)
-    fitted = factors.fitted_track_factors.astype(np.float64)
-    own = fitted[plays.indices]
-    normal = fitted.T @ fitted + settings.regularization * np.eye(fitted.shape[1])
-    normal += own.T @ ((weight - 1)[:, None] * own)
-    return np.linalg.solve(normal, directions.T).T @ own.T * weight
 
+    def __init__(self, factors):
+        self._settings = settings_of(factors.params)
+        self._fitted = factors.fitted_track_factors.astype(np.float64)
+        self._common = _common(self._fitted, self._settings.regularization)
 
-def _folded_in(plays, factors, params):
-    settings = _settings(params)
-    return least_squares(confidence(plays, settings), factors, settings.regularization)
+    def of(self, plays, directions):
+        """The contributions of each play, (k, n_played), in the order of plays.indices.
 
-
-def _settings(params):
-    return settings_of(params) if params.get("model") == "als" else AlsSettings()
+        plays : (1, n_tracks) CSR of one listener; directions : (k, n_factors), of tracks
+        The worth of a direction d is the sum over the tracks played, of
+        dᵀ(YᵀCY + λI)⁻¹yⱼ · cⱼ ([C], section 5).
+        """
+        weight = confidence(plays, self._settings).data.astype(np.float64)
+        own = self._fitted[plays.indices]
+        normal = self._common + own.T @ ((weight - 1)[:, None] * own)
+        return np.linalg.solve(normal, directions.T).T @ own.T * weight
 
 
 def least_squares(confidence, factors, regularization):
@@ -59,7 +76,7 @@ def least_squares(confidence, factors, regularization):
     Returns (m, n_factors) float32: (YᵀCY + λI)⁻¹ YᵀCp for each row, zero for one without plays.
     """
     factors = np.asarray(factors, dtype=np.float64)
-    common = factors.T @ factors + regularization * np.eye(factors.shape[1])
+    common = _common(factors, regularization)
     solved = np.zeros((confidence.shape[0], factors.shape[1]), dtype=np.float32)
     for row in np.flatnonzero(np.diff(confidence.indptr)):
         played = slice(*confidence.indptr[row : row + 2])
@@ -67,3 +84,10 @@ def least_squares(confidence, factors, regularization):
         own = factors[confidence.indices[played]]
         solved[row] = np.linalg.solve(common + own.T @ ((weight - 1)[:, None] * own), weight @ own)
     return solved
+
+
+def _common(factors, regularization):
+    """YᵀY + λI, which can be inverted whatever λ is."""
+    gram, n_factors = factors.T @ factors, factors.shape[1]
+    least = LEAST_PENALTY * (np.trace(gram) / n_factors or 1)
+    return gram + max(regularization, least) * np.eye(n_factors)

@@ -1,5 +1,6 @@
 """The settings of the factor models: light, so that the command line can tell their defaults."""
 
+import math
 from dataclasses import asdict, dataclass
 
 from audiorec_cli.errors import AudiorecError
@@ -113,9 +114,15 @@ def settings_of(params):
     defaults = asdict(kind())
     given = {name: params[name] for name in defaults if name in params}
     for name, value in given.items():
-        if not isinstance(value, type(defaults[name])) or value not in CHOICES.get(name, [value]):
+        if not isinstance(value, type(defaults[name])) or not _is_possible(name, value):
             raise AudiorecError(
                 f"the factors were fitted with {name} {value!r}, which is no such setting: make "
                 "them again with 'audiorec factorize LOG'"
             )
     return kind(**given)
+
+
+def _is_possible(name, value):
+    if isinstance(value, str):
+        return value in CHOICES.get(name, [value])
+    return math.isfinite(value) and value >= 0

@@ -5,6 +5,7 @@ import io
 import numpy as np
 import polars as pl
 
+from audiorec_cli.output.tables import as_utf8
 from audiorec_cli.output.writing import write_whole
 
 SUFFIX = ".parquet"
@@ -16,10 +17,10 @@ def write_parquet(made, out):
     is_there = made.recommended >= 0
     users, ranks = np.nonzero(is_there)
     rows = made.recommended[is_there]
-    tags = {name: pl.Series(getattr(made.tracks, name)) for name in NAMES}
+    tags = {name: _texts(getattr(made.tracks, name)) for name in NAMES}
     table = pl.DataFrame(
         {
-            "user_id": pl.Series(made.user_id).gather(users),
+            "user_id": _texts(made.user_id).gather(users),
             "rank": (ranks + 1).astype(np.int32),
             "score": made.scores[is_there],
             **{name: texts.gather(rows) for name, texts in tags.items()},
@@ -28,3 +29,7 @@ def write_parquet(made, out):
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     write_whole(buffer.getvalue(), out)
+
+
+def _texts(values):
+    return pl.Series([as_utf8(text) for text in values], dtype=pl.String)

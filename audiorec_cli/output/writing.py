@@ -5,6 +5,8 @@ from pathlib import Path
 
 from audiorec_cli.errors import AudiorecError
 
+PART = ".audiorec-"  # what the names of files begin with that are not whole yet
+
 
 def one_line(text):
     """A tag or file name on one line that UTF-8 and XML can hold: the rest becomes blanks."""
@@ -31,21 +33,30 @@ def require_folder(folder, purpose):
 
 
 def write_whole(data, out):
-    """Write bytes to the path `out`, whole or not at all.
+    """Write bytes to the path `out`, whole or not at all; raises as write_together."""
+    write_together({Path(out): data})
 
+
+def write_together(contents):
+    """Write files that belong together, none under its name before all are on the disk.
+
+    contents : {path: bytes}; files of these names are replaced, in this order
     Raises AudiorecError where the disk has no room, or the place is not to be written to.
     """
-    path = Path(out)
-    temporary = path.with_name(f".audiorec-{os.getpid()}.part")
+    written = {}
     try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for number, (path, data) in enumerate(contents.items()):
+            written[path] = path.with_name(f"{PART}{os.getpid()}-{number}.part")
+            with open(written[path], "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, temporary in written.items():
+            os.replace(temporary, path)
     except OSError as error:
         raise AudiorecError(
-            f"{path} cannot be written: {error.strerror}: name another file, or make room"
+            f"{path} cannot be written: {error.strerror}: name another place, or make room"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in written.values():
+            temporary.unlink(missing_ok=True)

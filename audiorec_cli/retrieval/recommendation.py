@@ -10,16 +10,17 @@ SCORES_AT_A_TIME = 2**23
 POOL = 2000  # of the best candidates, among which the diverse ones are looked for
 
 
-def blended(listened, predicted, listeners, c):
-    """Directions of tracks by listening and by sound, listening weighing n / (n + c).
+def blended(listened, predicted, listeners, trust):
+    """Directions of tracks by listening and by sound, listening weighing n / (n + trust).
 
     listened, predicted : (n, n_factors) unit norm; listened is zero where it tells nothing
-    listeners : (n,), how many each track has, n above; c : how many make both weigh the same, so
-        that 0 is listening alone for every track that has a listener, and infinity sound alone
+    listeners : (n,), how many each track has, n above
+    trust : in sound: how many listeners it is worth, so that 0 is listening alone for every track
+        that has a listener, and infinity sound alone
     Returns (n, n_factors) float32, unit norm; zero where the two cancel each other out.
     """
     weight = np.zeros(len(listeners))
-    np.divide(listeners, listeners + c, out=weight, where=listeners > 0)
+    np.divide(listeners, listeners + trust, out=weight, where=listeners > 0)
     mixed = weight[:, None] * listened + (1 - weight[:, None]) * predicted
     return unit(mixed)
 
@@ -56,14 +57,15 @@ class Recommender:
     def best(self, listeners, heard):
         """Yield (rows, scores) for each listener, the best first, Rules.k at most.
 
-        listeners : (m, n_factors), any length but zero; heard : (m, n) CSR, non-zero where the
-        listener is not to be given the track
+        listeners : (m, n_factors), any norm but zero
+        heard : gives, for a slice of the listeners, (…, n) CSR, stored where the listener is not to
+            be given the track
         """
         step = max(1, SCORES_AT_A_TIME // max(1, len(self._rows)))
-        heard = heard[:, self._rows]
         for start in range(0, len(listeners), step):
-            scores = unit(listeners[start : start + step]) @ self._coordinates.T
-            block = heard[start : start + step]
+            part = slice(start, start + step)
+            scores = unit(listeners[part]) @ self._coordinates.T
+            block = heard(part)[:, self._rows]
             for own, first, last in zip(scores, block.indptr, block.indptr[1:], strict=False):
                 own[block.indices[first:last]] = -np.inf
                 chosen = self._chosen(own)
@@ -77,7 +79,13 @@ class Recommender:
         chooser = Chooser([(lambda place, key=key: key(self._rows[place]), n) for key, n in limits])
         if not diversity:
             return chooser.fill(_in_order(scores), k)
-        return self._diverse(highest(scores, max(POOL, k)), scores, chooser)
+        pool = highest(scores, max(POOL, k))
+        chosen = self._diverse(pool, scores, chooser)
+        if len(chosen) < k:  # the limits let in too few of the pool
+            chosen += chooser.fill(
+                highest(scores, len(scores))[len(pool) :].tolist(), k - len(chosen)
+            )
+        return chosen
 
     def _diverse(self, pool, scores, chooser):
         """The list by maximal marginal relevance.
@@ -87,29 +95,28 @@ class Recommender:
         """
         k, _, diversity = self._rules
         relevance, chosen = (1 - diversity) * scores[pool], []
-        nearest = np.full(len(pool), -np.inf)
+        coordinates, nearest = self._coordinates[pool], np.full(len(pool), -np.inf)
         left = np.ones(len(pool), dtype=bool)
         while left.any() and len(chosen) < k:
             marginal = relevance - diversity * (nearest if chosen else 0)
             place = int(np.argmax(np.where(left, marginal, -np.inf)))
             left[place] = False
             if chooser.offer(int(pool[place])):
-                chosen.append(pool[place])
-                cosines = self._coordinates[pool] @ self._coordinates[pool[place]]
-                nearest = np.maximum(nearest, cosines)
+                chosen.append(int(pool[place]))
+                nearest = np.maximum(nearest, coordinates @ coordinates[place])
         return chosen
 
 
-def audience(direction, users, knows_it, k):
+def audience(direction, users, left_out, k):
     """The k listeners whose factors are nearest to a track's by cosine, the nearest first.
 
-    direction : (n_factors,) of unit norm; users : (m, n_factors), any length; those of whom
+    direction : (n_factors,) of unit norm; users : (m, n_factors), any norm; those of whom
         nothing is known have zero and are in no audience
-    knows_it : (m,) bool, who is left out
+    left_out : (m,) bool, listeners who are not meant
     Returns rows (k,) and cosines (k,), fewer where there are no more.
     """
     scores = unit(users) @ direction
-    scores[knows_it | ~users.any(axis=1)] = -np.inf
+    scores[left_out | ~users.any(axis=1)] = -np.inf
     rows = highest(scores, k)
     return rows, scores[rows]
 

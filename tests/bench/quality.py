@@ -99,13 +99,14 @@ def _enter(contest, one, wanted, reader, arguments):
         one.factors.log, tracks[kept], items[kept], arguments.min_listeners
     )
 
-    def enter(name, predicted):
+    def enter(name, predicted, user_factors=one.factors.user_factors):
         of_items = candidates.item_factors(predicted)
-        of_users = one.factors.user_factors[candidates.users]
+        of_users = user_factors[candidates.users]
         contest.enter(name, candidates, scores_of_factors(of_users, of_items))
 
     for name, predictions in one.predictions.items():
-        enter(name.rsplit(SEED, 1)[0], predictions.predicted_factors[candidates.tracks])
+        predicted = predictions.predicted_factors[candidates.tracks]
+        enter(name.rsplit(SEED, 1)[0], predicted, one.user_factors_for(predictions))
     for name, features in _features(one, reader, arguments.features).items():
         known = [
             Known(features(tracks), one.factors.track_factors[items])

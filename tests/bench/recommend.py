@@ -97,7 +97,8 @@ def _by_recommender(listeners, coordinates):
     recommender = Recommender(coordinates, everything, Rules(len(coordinates)))
     scores = np.zeros((len(listeners), len(coordinates)))
     known = listeners.any(axis=1)  # who played only what was held out has no taste
-    lists = recommender.best(listeners[known], csr_matrix((known.sum(), len(coordinates))))
+    nothing = csr_matrix((known.sum(), len(coordinates)))
+    lists = recommender.best(listeners[known], lambda part: nothing[part])
     for user, (rows, own) in zip(np.flatnonzero(known), lists, strict=True):
         scores[user, rows] = own
     return scores

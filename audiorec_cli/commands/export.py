@@ -1,0 +1,242 @@
+"""audiorec export: predictions and networks in the formats of other programs."""
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from audiorec_cli import console
+from audiorec_cli.commands.predicted import load_predicted
+from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import CheckpointFile, PredictionsFile, enum_of, found
+
+Format = enum_of("Format", ("npz", "npy", "parquet", "voyager", "projector", "onnx", "safetensors"))
+FORMATS = {
+    ".npz": Format.npz, ".npy": Format.npy, ".parquet": Format.parquet, ".voy": Format.voyager,
+    "": Format.projector, ".onnx": Format.onnx, ".safetensors": Format.safetensors,
+}  # fmt: skip
+OF_NETWORK = (Format.onnx, Format.safetensors)
+# What is not installed with the rest
+PACKAGES = {
+    Format.voyager: ("voyager",),
+    Format.onnx: ("onnx", "onnxscript"),
+    Format.safetensors: ("safetensors",),
+}
+DRAWN, K = 200, 10  # tracks that tell how many of their nearest an index finds
+DEEP = 100  # candidates that a query may look at, to find nearly all; Voyager's own number is 10
+# Of the settings, what tells how to make the spectrograms that a network takes
+SPECTROGRAM = ("sample_rate", "n_fft", "hop_length", "n_mels", "seconds", "compression")
+
+Out = Annotated[
+    Path,
+    typer.Argument(
+        metavar="OUT",
+        help="File to write, which ends in .npz, .npy, .parquet, .voy, .onnx or .safetensors; or a "
+        "folder for TensorBoard's projector.",
+    ),
+]
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("--format", help="What to write.", show_default="by the end of OUT"),
+]
+
+
+def export(
+    out: Out,
+    format_: FormatOption = None,
+    predictions: PredictionsFile = None,
+    checkpoint: CheckpointFile = None,
+):
+    """Write predictions for NumPy, Parquet, Voyager or TensorBoard, or a network as ONNX.
+
+    Of the predictions: .npz and .npy for NumPy, the latter the factors alone; .parquet, a row a
+    track; .voy, an index for Voyager, Spotify's library for nearest neighbours, in which the id of
+    a track is its row, and beside it the list of their track_ids, .names.json; or a folder that
+    TensorBoard's projector shows.
+
+    Of the checkpoint: .onnx, the network, which onnxruntime runs and must predict the same from
+    before it is written; its metadata tells how to make the spectrograms. Or .safetensors, the
+    weights and all that is needed to build their network.
+
+    Voyager, ONNX and safetensors come with: pip install 'audiorec[export]'
+    """
+    chosen = format_ or _format_of(out)
+    _require_packages(chosen)
+    if chosen in OF_NETWORK:
+        if predictions is not None:
+            raise AudiorecError(f"--predictions has no part in {chosen.value}: leave it out")
+        _require_file(out)
+        (_write_onnx if chosen is Format.onnx else _write_safetensors)(checkpoint, out)
+    else:
+        if checkpoint is not None:
+            raise AudiorecError(f"--checkpoint has no part in {chosen.value}: leave it out")
+        _require_place(chosen, out)
+        path, predicted = load_predicted(predictions)
+        if not len(predicted.tracks):
+            raise AudiorecError(f"{path} holds no tracks: make it again with 'audiorec predict'")
+        _write_predictions(chosen, predicted, out)
+
+
+def _format_of(out):
+    if out.is_dir():
+        return Format.projector
+    is_other = out.exists() or out.name.startswith(".")
+    if out.suffix.lower() not in FORMATS or (not out.suffix and is_other):
+        known = ", ".join(filter(None, FORMATS))
+        raise AudiorecError(
+            f"{out}: no known format: end its name in one of {known}, or say --format projector "
+            "for a folder"
+        )
+    return FORMATS[out.suffix.lower()]
+
+
+def _require_packages(chosen):
+    for name in PACKAGES.get(chosen, ()):
+        if importlib.util.find_spec(name) is None:
+            raise AudiorecError(
+                f"{chosen.value} needs the package {name}: pip install 'audiorec[export]'"
+            )
+
+
+def _require_place(chosen, out):
+    """Refuse a place that this format cannot be written to, before work goes into it."""
+    if chosen is Format.projector:
+        from audiorec_cli.output.projector import require_projector
+
+        require_projector(out)
+        return
+    _require_file(out)
+    if chosen is Format.voyager:
+        from audiorec_cli.output.voyager_index import names_path
+
+        _require_file(names_path(out))
+
+
+def _require_file(out):
+    from audiorec_cli import files
+    from audiorec_cli.output.writing import require_file
+
+    require_file(out)
+    if kind := files.kind_of(out):
+        raise AudiorecError(f"{out} is a {kind} file of audiorec: name another file to write")
+
+
+def _write_predictions(chosen, predicted, out):
+    from audiorec_cli.output import projector, tables
+    from audiorec_cli.output.writing import write_whole
+
+    n_tracks, n_factors = predicted.predicted_factors.shape
+    told = f"{out}: {n_factors} factors of {console.counted(n_tracks, 'track')}"
+    if chosen is Format.voyager:
+        usual, deep = _write_index(predicted, out)
+        told += (
+            f"; of the {min(K, n_tracks)} nearest it finds {usual:.1%}, with query_ef={DEEP} "
+            f"{deep:.1%}"
+        )
+    elif chosen is Format.projector:
+        projector.write_projector(predicted, out)
+        told += f"; run tensorboard --logdir {out} and open {projector.ADDRESS}"
+    else:
+        data_of = {
+            Format.npz: tables.npz_bytes,
+            Format.npy: tables.npy_bytes,
+            Format.parquet: tables.parquet_bytes,
+        }
+        write_whole(data_of[chosen](predicted), out)
+    console.note(told)
+
+
+def _write_index(predicted, out):
+    """Write an index for Voyager; returns what share of the nearest it finds, also by DEEP."""
+    from audiorec_cli.output.voyager_index import built_index, write_index
+
+    factors = predicted.predicted_factors
+    with console.progress("export", total=len(factors), unit="tracks") as advance:
+        index = built_index(factors, on_batch=advance)
+    write_index(index, predicted.tracks.track_id, out)
+    return _share_found(index, factors), _share_found(index, factors, query_ef=DEEP)
+
+
+def _share_found(index, factors, **how):
+    """Of the K nearest of tracks drawn at random, the share that an index finds.
+
+    how : options of its query
+    """
+    from audiorec_cli.retrieval.neighbors import cosines, nearest
+
+    k = min(K, len(factors))
+    drawn = np.random.default_rng(0).permutation(len(factors))[:DRAWN]
+    found, _ = index.query(factors[drawn], k=k, **how)
+    n_found = 0
+    for row, rows in zip(drawn, found.astype(np.int64), strict=True):
+        _, exact = nearest(factors[row], factors, k)
+        # of equally near tracks one is as good as another
+        n_found += int((cosines(factors[row], factors[rows]) >= exact[-1] - 1e-6).sum())
+    return n_found / (k * len(drawn))
+
+
+def _write_safetensors(checkpoint, out):
+    from audiorec_cli import files
+    from audiorec_cli.convnet.safetensors_export import safetensors_bytes
+    from audiorec_cli.output.writing import write_whole
+
+    trained = files.load_checkpoint(found("checkpoint", checkpoint))
+    write_whole(safetensors_bytes(trained), out)
+    n_weights = sum(weights.size for weights in trained.weights.values())
+    console.note(f"{out}: {n_weights:,} weights")
+
+
+def _write_onnx(checkpoint, out):
+    import torch
+
+    from audiorec_cli import files
+    from audiorec_cli.convnet import inference, onnx_export
+    from audiorec_cli.output.writing import write_whole
+
+    trained = files.load_checkpoint(found("checkpoint", checkpoint))
+    network = inference.network_of(trained, torch.device("cpu"))
+    properties = _properties(trained, network.settings)
+    console.note("tracing the network, which may take a minute")
+    data = onnx_export.onnx_bytes(network, properties)
+    told = _compared(data, network, out)
+    write_whole(data, out)
+    console.note(f"{out}: {told}")
+
+
+def _properties(trained, settings):
+    """What the metadata of an ONNX file tells: {name: text}."""
+    from audiorec_cli.convnet.onnx_export import shortest_input
+
+    spectrogram = trained.settings.get("spectrogram")
+    if not isinstance(spectrogram, dict):
+        console.note("the checkpoint does not say how its spectrograms were made")
+        spectrogram = {}
+    numbers = {name: spectrogram.get(name) for name in SPECTROGRAM}
+    told = {
+        **{name: value for name, value in numbers.items() if isinstance(value, int | float)},
+        "n_mels": settings.n_mels,
+        "n_factors": settings.n_factors,
+        "min_frames": shortest_input(settings),
+        "fingerprint": trained.fingerprint,
+    }
+    return {name: str(value) for name, value in told.items()}
+
+
+def _compared(data, network, out):
+    """Run an ONNX file beside the network that it is of, and tell how far apart they are.
+
+    Raises AudiorecError where it is another one.
+    """
+    from audiorec_cli.convnet import onnx_export
+
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "not compared, as onnxruntime is not installed: pip install 'audiorec[export]'"
+    difference, n = onnx_export.largest_difference(data, network)
+    if not difference <= onnx_export.TOLERANCE:
+        raise AudiorecError(
+            f"{out} is not written: onnxruntime predicts something else from it, {difference:.1g} "
+            "apart: try other versions of torch, onnxscript and onnxruntime"
+        )
+    return f"onnxruntime predicts the same, {difference:.1g} apart at most in {n} spectrograms"
