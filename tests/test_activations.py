@@ -353,7 +353,9 @@ def test_memory_does_not_grow_with_the_number_of_excerpts(network, loading_in_pr
             done.append(n_excerpts)
             if sum(done) == n:
                 gc.collect()  # what earlier tests left behind
-                tensors = (o for o in gc.get_objects() if issubclass(type(o), torch.Tensor))
+                tensors = (
+                    o for o in gc.get_objects() if type(o) in (torch.Tensor, torch.nn.Parameter)
+                )
                 alive.append(sum(tensor.nbytes for tensor in tensors))
 
         lists = [("conv1", "max"), (OUTPUT, "max")]

@@ -385,7 +385,7 @@ def test_the_format_that_is_asked_for_goes_before_the_suffix(predicted, audiorec
         (("t.csv",), "t.csv: no known format: end its name in one of .npz, .npy, .parquet, .voy"),
         (("t.npz", "--checkpoint", "model.h5"), "--checkpoint has no part in npz: leave it out"),
         (("t.onnx", "--predictions", "p.h5"), "--predictions has no part in onnx: leave it out"),
-        (("predictions.h5", "--format", "npz"), "predictions.h5 is a predictions file of audiorec"),
+        (("predictions.h5", "--format", "npz"), "predictions.h5 exists and is no npz file"),
         (("no/t.voy",), "no: no such folder to write t.voy in"),
         (("no/projector",), "no: no such folder to make projector in"),
         (("predictions.h5/x",), "predictions.h5: no such folder to make x in"),
@@ -468,3 +468,24 @@ def test_the_examples_of_the_page_run(predicted, audiorec, untrained, onnx_file,
     for example in examples:
         exec(compile(example, "docs/export.md", "exec"), {})
     assert "folder/0" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments"), [("log.tsv", ("--format", "npz")), ("log.npz", ()), ("log.parquet", ())]
+)
+def test_a_file_that_is_something_else_is_left_alone(predicted, audiorec, here, out, arguments):
+    (here / out).write_text("my diary")
+    status, _, err = audiorec("export", out, *arguments)
+    assert status == 1
+    assert re.search(rf"{out} exists and is no \w+ file: name another file, or remove it", err)
+    assert (here / out).read_text() == "my diary"
+
+
+def test_names_of_another_index_are_left_alone(predicted, audiorec, here):
+    (here / "t.names.json").write_text("[]")
+    status, _, err = audiorec("export", "t.voy")
+    assert status == 1
+    assert "t.names.json exists, of no index here" in err
+    (here / "t.names.json").unlink()
+    for _ in range(2):
+        assert " and t.names.json" in exported(audiorec, "t.voy")

@@ -460,3 +460,21 @@ def test_more_than_there_is_is_no_more_work(world, audiorec):
     assert status == 0
     assert "all.h5: 8 tracks at most for 30 listeners\n" in err
     assert files.load_recommendations("all.h5").recommended.shape == (30, 8)
+
+
+def test_a_parquet_file_that_is_something_else_is_left_alone(world, audiorec):
+    log = pl.DataFrame({"user_id": ["a"], "track_id": ["t"], "plays": [1]})
+    log.write_parquet("log.parquet")
+    before = (world / "log.parquet").read_bytes()
+    status, _, err = audiorec("recommend", "--all-users", "log.parquet")
+    assert status == 1
+    assert "log.parquet exists and holds no recommendations: name another file" in err
+    assert (world / "log.parquet").read_bytes() == before
+    for _ in range(2):  # its own is replaced
+        assert audiorec("recommend", "--all-users", "lists.parquet", "-k", 2)[0] == 0
+
+
+def test_a_history_names_what_the_log_does_not_know(world, audiorec):
+    (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nmisspelt\n")
+    _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
+    assert "mine.csv: 3 tracks, and the log has 2 of them, not misspelt\n" in err

@@ -12,6 +12,7 @@ TRUST = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # that are tried
 KNOWN = (1, 3, 10, 30)  # listeners of a track, at which they are tried
 N_DRAWS = 5
 FEWEST_ITEMS = 3
+FEW_ITEMS = 15  # which leave the choice to chance
 MOST_ITEMS = 1000
 MOST_USERS = 2000
 REMEDY = "set it with --blend-at C, or train with more by --validation"
@@ -39,6 +40,9 @@ def chosen_trust(predicted, factors, validation, *, seed=0):
         drawn = np.random.default_rng(seed).permutation(len(items.items))[:MOST_ITEMS]
         items = items.take(np.sort(drawn))
     by_sound = items.item_factors(predicted.predicted_factors[items.tracks])
+    if len(items.items) < FEW_ITEMS:
+        n_items = console.counted(len(items.items), "validation track")
+        console.note(f"{n_items} with listeners are few to choose C by: {REMEDY}")
     unseen = without_items(factors, items.items)
     columns = []
     with console.progress("blend", total=len(KNOWN), unit="numbers of listeners") as advance:

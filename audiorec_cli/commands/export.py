@@ -24,6 +24,8 @@ PACKAGES = {
     Format.onnx: ("onnx", "onnxscript"),
     Format.safetensors: ("safetensors",),
 }
+# What files of these formats begin with
+BEGINNINGS = {Format.npz: b"PK", Format.npy: b"\x93NUMPY", Format.parquet: b"PAR1"}
 DRAWN, K = 200, 10  # tracks that tell how many of their nearest an index finds
 DEEP = 100  # candidates that a query may look at, to find nearly all; Voyager's own number is 10
 # Of the settings, what tells how to make the spectrograms that a network takes
@@ -67,7 +69,7 @@ def export(
     if chosen in OF_NETWORK:
         if predictions is not None:
             raise AudiorecError(f"--predictions has no part in {chosen.value}: leave it out")
-        _require_file(out)
+        _require_file(out, chosen)
         (_write_onnx if chosen is Format.onnx else _write_safetensors)(checkpoint, out)
     else:
         if checkpoint is not None:
@@ -107,30 +109,43 @@ def _require_place(chosen, out):
 
         require_projector(out)
         return
-    _require_file(out)
+    _require_file(out, chosen)
     if chosen is Format.voyager:
         from audiorec_cli.output.voyager_index import names_path
+        from audiorec_cli.output.writing import require_file
 
-        _require_file(names_path(out))
+        names = names_path(out)
+        require_file(names)
+        if names.exists() and not out.exists():
+            raise AudiorecError(f"{names} exists, of no index here: name another file to write")
 
 
-def _require_file(out):
-    from audiorec_cli import files
+def _require_file(out, chosen):
+    """Refuse a place that no file can be written to, and a file that is something else."""
     from audiorec_cli.output.writing import require_file
 
     require_file(out)
-    if kind := files.kind_of(out):
-        raise AudiorecError(f"{out} is a {kind} file of audiorec: name another file to write")
+    if not out.exists():
+        return
+    with open(out, "rb") as file:
+        beginning = file.read(8)
+    is_such = FORMATS.get(out.suffix.lower()) is chosen
+    if not is_such or not beginning.startswith(BEGINNINGS.get(chosen, b"")):
+        raise AudiorecError(
+            f"{out} exists and is no {chosen.value} file: name another file, or remove it"
+        )
 
 
 def _write_predictions(chosen, predicted, out):
     from audiorec_cli.output import projector, tables
+    from audiorec_cli.output.voyager_index import names_path
     from audiorec_cli.output.writing import write_whole
 
     n_tracks, n_factors = predicted.predicted_factors.shape
     told = f"{out}: {n_factors} factors of {console.counted(n_tracks, 'track')}"
     if chosen is Format.voyager:
         usual, deep = _write_index(predicted, out)
+        told += f" and {names_path(out).name}"
         told += (
             f"; of the {min(K, n_tracks)} nearest it finds {usual:.1%}, with query_ef={DEEP} "
             f"{deep:.1%}"

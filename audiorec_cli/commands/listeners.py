@@ -111,8 +111,12 @@ def listener_of_history(history, predicted, factors, known):
             f"{history.where}: {n_tracks}, and none that the factors were fitted to: give a "
             "history with tracks of the log"
         )
-    n_in_log = len(in_log.library_rows)
-    console.note(f"{history.where}: {n_tracks}, and the log has {n_in_log} of them")
+    others = np.setdiff1d(np.arange(len(history.tracks)), in_log.library_rows)
+    names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
+    console.note(
+        f"{history.where}: {n_tracks}, and the log has {len(in_log.library_rows)} of them"
+        + (f", not {names}" + " …" * (len(others) > NAMES_SHOWN) if names else "")
+    )
     in_library = matching.find_matches(predicted.tracks, history.tracks).library_rows
     heard = np.union1d(heard_by(plays, known).indices, in_library)
     return Listener(history.name, vector, plays, heard)

@@ -95,11 +95,16 @@ def _check_output(all_users, out, relative_to, as_json):
 
 def _require_table(out):
     from audiorec_cli import files
-    from audiorec_cli.output.recommendations import SUFFIX
+    from audiorec_cli.output.recommendations import SUFFIX, is_ours
     from audiorec_cli.output.writing import require_file
 
     if out.suffix.lower() == SUFFIX:
-        return require_file(out)
+        require_file(out)
+        if out.exists() and not is_ours(out):
+            raise AudiorecError(
+                f"{out} exists and holds no recommendations: name another file, or remove it"
+            )
+        return None
     if out.suffix.lower() not in files.SUFFIXES:
         raise AudiorecError(f"{out}: no known format: end its name in .h5 or {SUFFIX}")
     return files.require_writable(out, "recommendations")

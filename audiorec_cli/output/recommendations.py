@@ -9,7 +9,16 @@ from audiorec_cli.output.tables import as_utf8
 from audiorec_cli.output.writing import write_whole
 
 SUFFIX = ".parquet"
+COLUMNS = ("user_id", "rank", "score", "track_id", "artist", "title", "path")
 NAMES = ("track_id", "artist", "title", "path")
+
+
+def is_ours(path):
+    """Whether the file at `path` is one that write_parquet made."""
+    try:
+        return list(pl.read_parquet_schema(path)) == list(COLUMNS)
+    except (pl.exceptions.PolarsError, OSError):
+        return False
 
 
 def write_parquet(made, out):

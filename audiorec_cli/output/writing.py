@@ -55,7 +55,7 @@ def write_together(contents):
             os.replace(temporary, path)
     except OSError as error:
         raise AudiorecError(
-            f"{path} cannot be written: {error.strerror}: name another place, or make room"
+            f"{path} cannot be written: {error.strerror}: name another file, or make room"
         ) from error
     finally:
         for temporary in written.values():
