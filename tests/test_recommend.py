@@ -478,3 +478,27 @@ def test_a_history_names_what_the_log_does_not_know(world, audiorec):
     (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nmisspelt\n")
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
     assert "mine.csv: 3 tracks, and the log has 2 of them, not misspelt\n" in err
+
+
+def test_what_sound_places_counts_as_much_less_as_it_was_amiss(world, audiorec, checkpoint_file):
+    """Tracks that the network has not met lie 60° from where it puts them: a half is left."""
+    checkpoint_file("model.h5")
+    trained = files.load_checkpoint("model.h5")
+    unmet = [f"folder/{t}" for t in range(4)]
+    split = {"train": ["folder/9"], "validation": unmet[:2], "test": unmet[2:]}
+    split["train"] += [f"folder/{t}" for t in range(4, N_LOGGED) if t != 9]
+    files.save_checkpoint("model.h5", replace(trained, split=split))
+    trained = files.load_checkpoint("model.h5")
+    predicted, factors = files.load_predictions("predictions.h5"), files.load_factors("factors.h5")
+    vectors, row_of = predicted.predicted_factors.copy(), factors.log.tracks.row_of_track_id
+    angle = np.deg2rad(60)
+    turn = np.float32([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    for row in range(4):
+        vectors[row] = turn @ factors.track_factors[row_of[f"folder/{row}"]]
+    before = {row["track_id"]: row["score"] for row in listed(audiorec, "u4", "-k", 99)}
+    params = {**predicted.params, "checkpoint": "model.h5"}
+    changed = {"predicted_factors": vectors, "fingerprint": trained.fingerprint, "params": params}
+    files.save_predictions("predictions.h5", replace(predicted, **changed))
+    for row in listed(audiorec, "u4", "-k", 99):
+        share = 1 if row["listeners"] else 0.5
+        assert row["score"] == pytest.approx(share * before[row["track_id"]], abs=1e-4)

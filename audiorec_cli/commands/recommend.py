@@ -55,9 +55,10 @@ def recommend(
     """List the tracks of the library that a listener would like best and has not heard.
 
     The score is the cosine of the listener's factors and the track's: those of listening where they
-    know a play of it, those predicted from its sound where not. The column listeners counts whose
-    plays they know, because names what of the listener's plays speaks most for the track.
-    Predictions that are not there are made.
+    know a play of it, those predicted from its sound where not, which count as much less as tracks
+    not trained on were predicted amiss. The column listeners counts whose plays they know, because
+    names what of the listener's plays speaks most for the track. Predictions that are not there are
+    made.
     """
     _check_request(user, history, log_format, all_users)
     _check_output(all_users, out, relative_to, as_json)
@@ -143,7 +144,7 @@ def _ranked(listener, taste, allowed, rules, keep_heard):
     heard = np.zeros((1, len(allowed)), dtype=bool)
     if not keep_heard:
         heard[0, listener.heard] = True
-    recommender = Recommender(taste.coordinates, allowed, Rules(*rules))
+    recommender = Recommender(taste.coordinates, allowed, Rules(*rules), taste.sure)
     rows, scores = next(recommender.best(listener.factors[None], lambda _: csr_matrix(heard)))
     if not len(rows):
         raise AudiorecError(
@@ -190,7 +191,7 @@ def _recommend_to_all(taste, allowed, rules, keep_heard, out):
             return csr_matrix((len(users[part]), len(allowed)))
         return heard_by(log.plays[users[part]], taste.known)
 
-    recommender = Recommender(taste.coordinates, allowed, Rules(*rules))
+    recommender = Recommender(taste.coordinates, allowed, Rules(*rules), taste.sure)
     recommended = np.full((len(users), rules[0]), -1, dtype=np.int32)
     scores = np.zeros(recommended.shape, dtype=np.float32)
     with console.progress("recommend", total=len(users), unit="listeners") as advance:

@@ -1,5 +1,6 @@
 """A library in the listeners' space: where sound and listening put its tracks, taken together."""
 
+import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -12,12 +13,14 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import found
 from audiorec_cli.records import Factors, Predictions
 
+FEWEST_UNMET = 3  # tracks that tell how sure sound is
+
 
 class Taste(NamedTuple):
     """A library and the listeners of a log in one space.
 
     known : Listened; coordinates : (n, n_factors) of its tracks, unit norm; trust : in sound, by
-    which they were blended
+    which they were blended; sure : (n,), what a cosine with each is worth
     """
 
     predicted: Predictions
@@ -25,6 +28,7 @@ class Taste(NamedTuple):
     known: Listened
     coordinates: np.ndarray
     trust: float
+    sure: np.ndarray
 
 
 def taste_of(path, predicted, factors_path, checkpoint, *, trust):
@@ -34,7 +38,7 @@ def taste_of(path, predicted, factors_path, checkpoint, *, trust):
         `trust`, as in retrieval.recommendation.blended, is None; itself None to look for it
     """
     from audiorec_cli import files
-    from audiorec_cli.retrieval.recommendation import blended
+    from audiorec_cli.retrieval.recommendation import blended, sureness
 
     if checkpoint is not None and trust is not None:
         raise AudiorecError("--checkpoint goes with --blend: add it, or leave both out")
@@ -55,7 +59,33 @@ def taste_of(path, predicted, factors_path, checkpoint, *, trust):
         console.note(f"blend: C is {trust:g}: with more listeners than that listening weighs more")
     known = listened(predicted.tracks, factors)
     where = blended(known.factors, predicted.predicted_factors, known.listeners, trust)
-    return Taste(predicted, factors, known, where, trust)
+    of_sound = 1.0 if in_own_space(predicted) else _sureness_of_sound(predicted, known, checkpoint)
+    sure = sureness(known.listeners, trust, of_sound)
+    return Taste(predicted, factors, known, where, trust, sure)
+
+
+def _sureness_of_sound(predicted, known, checkpoint):
+    """The mean cosine of predictions with listening, of tracks that the network has not met."""
+    from audiorec_cli import files
+
+    path, met = checkpoint or str(predicted.params.get("checkpoint")), None
+    with contextlib.suppress(AudiorecError, OSError):
+        trained = files.load_checkpoint(path)
+        if trained.fingerprint == predicted.fingerprint:
+            met = set(trained.split["train"])
+    if known.is_new.all() or not known.is_new.any():
+        return 1.0  # all are placed alike
+    unmet = ~known.is_new
+    if met is not None:
+        unmet &= np.array([name not in met for name in predicted.tracks.track_id])
+    if met is None or np.count_nonzero(unmet) < FEWEST_UNMET:
+        console.note(
+            "how sure sound is is not known, without the checkpoint and tracks that it was not "
+            "trained on: tracks placed by sound come first too often"
+        )
+        return 1.0
+    cosines = np.sum(predicted.predicted_factors[unmet] * known.factors[unmet], axis=1)
+    return float(np.clip(cosines.mean(), 0, 1))
 
 
 def _validation_tracks(path, predicted, checkpoint):

@@ -19,10 +19,25 @@ def blended(listened, predicted, listeners, trust):
         that has a listener, and infinity sound alone
     Returns (n, n_factors) float32, unit norm; zero where the two cancel each other out.
     """
+    weight = _share_of_listening(listeners, trust)[:, None]
+    return unit(weight * listened + (1 - weight) * predicted)
+
+
+def sureness(listeners, trust, of_sound):
+    """How much a cosine with a blended direction is worth: (n,), from `of_sound` to 1.
+
+    listeners, trust : as in `blended`
+    of_sound : the mean cosine of what is predicted with what listening gives, of tracks that were
+        not trained on. A track that is predicted lies around its direction, so that the score to
+        expect of it, were it listened to, is shorter by that much.
+    """
+    weight = _share_of_listening(listeners, trust)
+    return weight + (1 - weight) * of_sound
+
+
+def _share_of_listening(listeners, trust):
     weight = np.zeros(len(listeners))
-    np.divide(listeners, listeners + trust, out=weight, where=listeners > 0)
-    mixed = weight[:, None] * listened + (1 - weight[:, None]) * predicted
-    return unit(mixed)
+    return np.divide(listeners, listeners + trust, out=weight, where=listeners > 0)
 
 
 def unit(factors):
@@ -48,11 +63,13 @@ class Recommender:
 
     coordinates : (n, n_factors) float32 of unit norm, or zero for tracks never to be recommended
     is_candidate : (n,) bool, the tracks that may be
+    sure : (n,), what a cosine with each is worth, which it is multiplied by; None for all the same
     """
 
-    def __init__(self, coordinates, is_candidate, rules):
+    def __init__(self, coordinates, is_candidate, rules, sure=None):
         self._rows = np.flatnonzero(is_candidate & coordinates.any(axis=1))
         self._coordinates, self._rules = coordinates[self._rows], rules
+        self._sure = 1 if sure is None else sure[self._rows].astype(np.float32)
 
     def best(self, listeners, heard):
         """Yield (rows, scores) for each listener, the best first, Rules.k at most.
@@ -64,7 +81,7 @@ class Recommender:
         step = max(1, SCORES_AT_A_TIME // max(1, len(self._rows)))
         for start in range(0, len(listeners), step):
             part = slice(start, start + step)
-            scores = unit(listeners[part]) @ self._coordinates.T
+            scores = unit(listeners[part]) @ self._coordinates.T * self._sure
             block = heard(part)[:, self._rows]
             for own, first, last in zip(scores, block.indptr, block.indptr[1:], strict=False):
                 own[block.indices[first:last]] = -np.inf
