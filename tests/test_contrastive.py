@@ -10,13 +10,14 @@ import torch
 from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
-from audiorec_cli.commands.own_space import OWN_SPACE, listeners_in_space_of
+from audiorec_cli.commands.own_space import OWN_SPACE, factors_in_space_of
 from audiorec_cli.convnet.contrast import DrLIM, InfoNCE, nearer
 from audiorec_cli.convnet.examples import Examples
 from audiorec_cli.convnet.objectives import loss_of_constant
 from audiorec_cli.convnet.pairs import PairSampler, Partners, SharedListeners
 from audiorec_cli.convnet.settings import TrainingSettings
 from audiorec_cli.convnet.training import Trainer
+from audiorec_cli.records import Factors
 
 N, N_USERS = 31, 40
 KIND = np.arange(N) // 2 % 2  # of a track: low or high
@@ -421,10 +422,15 @@ def test_epochs_are_whole_batches():
     assert len(sampler) == 8
 
 
-def test_listeners_are_placed_by_what_they_played_of_the_tracks_that_count():
+def test_listeners_are_placed_by_what_they_played_of_the_tracks_that_count(log_of):
     predicted = np.eye(3, dtype=np.float32)[[0, 1, 1, 2]]
-    plays = csr_matrix(np.array([[3, 0, 0], [0, 1, 0], [0, 0, 9], [1, 1, 0]], dtype=np.float32))
-    listeners = listeners_in_space_of(predicted, np.array([0, 1, 1, -1]), plays)
+    log = log_of([[3, 0, 0], [0, 1, 0], [0, 0, 9], [1, 1, 0]])
+    ones = np.ones(3, np.float32)
+    elsewhere = Factors(log, ones[:, None], ones, np.ones((4, 1), np.float32), np.zeros(3, bool))
+    placed = factors_in_space_of(predicted, np.array([0, 1, 1, -1]), elsewhere)
+    np.testing.assert_array_equal(placed.track_factors, np.diag([1, 1, 0]))
+    assert placed.is_held_out.tolist() == [False, False, True]
+    listeners = placed.user_factors
     assert listeners.shape == (4, 3)
     assert listeners[0].argmax() == 0
     assert listeners[1].argmax() == 1

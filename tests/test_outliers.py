@@ -134,7 +134,7 @@ def test_the_worst_comes_first_with_both_its_neighbourhoods(listed):
     assert all(other >= N // 2 for other in by_sound)
     # one an artist, and there are two
     assert len(by_listening) == len(by_sound) == 2
-    assert f"1 of {N} tracks have a score of 2 or more" in err
+    assert f"1 of {N} scores are 2 or more" in err
 
 
 def test_k_and_min_score_shorten_the_list(listed):
@@ -240,6 +240,17 @@ def test_similar_leaves_outliers_out(listed):
     rows, err = listed(*asked, "--drop-outliers", command="similar")
     assert sorted(numbers(rows)) == [i for i in range(N) if i != STRAY]
     assert f"1 outlier of {N} tracks left out: a score of 2 or more" in err
+
+
+def test_recommend_leaves_outliers_out(listed):
+    asked = ("u", "-k", N, "--keep-heard")
+    assert STRAY in numbers(listed(*asked, command="recommend")[0])
+    rows, err = listed(*asked, "--drop-outliers", command="recommend")
+    assert sorted(numbers(rows)) == [i for i in range(N) if i != STRAY]
+    assert f"1 outlier of {N} tracks left out: a score of 2 or more" in err
+    assert (
+        len(listed(*asked, "--drop-outliers", "--outlier-score", 99, command="recommend")[0]) == N
+    )
 
 
 @pytest.mark.parametrize("by", ["factors", "usage", "listening"])

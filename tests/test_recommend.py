@@ -173,7 +173,7 @@ def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audio
         (("u4", "--format", "table"), 1, "--format goes with --history"),
         (("u4", "--outlier-score", 3), 1, "--outlier-score goes with --drop-outliers"),
         (("u4", "--blend"), 1, "no checkpoint file in this folder"),
-        (("u4", "--checkpoint", "model.h5"), 1, "--checkpoint goes with --blend"),
+        (("u4", "--checkpoint", "model.h5"), 1, "model.h5"),
     ],
 )
 def test_requests_that_do_not_fit_together(world, audiorec, arguments, status, said):
@@ -502,3 +502,21 @@ def test_what_sound_places_counts_as_much_less_as_it_was_amiss(world, audiorec, 
     for row in listed(audiorec, "u4", "-k", 99):
         share = 1 if row["listeners"] else 0.5
         assert row["score"] == pytest.approx(share * before[row["track_id"]], abs=1e-4)
+
+
+def test_without_the_checkpoint_it_says_that_sound_may_come_first_too_often(
+    blendable, audiorec, tracks
+):
+    predicted = files.load_predictions("predictions.h5")
+    more = replace(tracks(41), track_id=[*predicted.tracks.track_id, "new"])
+    vectors = predicted.predicted_factors[[*range(40), 0]]
+    files.save_predictions(
+        "predictions.h5", replace(predicted, tracks=more, predicted_factors=vectors)
+    )
+    assert "may come first too often" in audiorec("recommend", "u004")[2]
+    named = audiorec("recommend", "u004", "--checkpoint", "model.h5")
+    assert named[0] == 0
+    assert "too often" not in named[2]
+    status, _, err = audiorec("audience", "title 40")
+    assert status == 0
+    assert "too often" not in err

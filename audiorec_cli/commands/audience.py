@@ -11,7 +11,7 @@ from audiorec_cli.commands.listeners import Reasons, has_taste
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.recommend_options import Blend, BlendAt, BlendCheckpoint, trust_of
 from audiorec_cli.commands.similar_options import Pick
-from audiorec_cli.commands.tasting import taste_of
+from audiorec_cli.commands.tasting import checkpoint_of, taste_of
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import FactorsFile, Json, PredictionsFile, found
 
@@ -51,7 +51,13 @@ def audience(
     path, predicted = load_predicted(predictions)
     row = row_of(track, predicted.tracks, pick)
     factors_path = found("factors", factors)
-    taste = taste_of(path, predicted, factors_path, checkpoint, trust=trust_of(blend, blend_at))
+    trust = trust_of(blend, blend_at)
+    if checkpoint is not None and trust is not None:
+        raise AudiorecError("--checkpoint goes with --blend alone: leave it out")
+    trained = None
+    if trust is None:
+        trained = checkpoint_of(path, predicted, checkpoint, needed=True)
+    taste = taste_of(path, predicted, factors_path, trained, trust=trust)
     listeners = _listeners(row, taste, k, keep_heard)
     resembling = _resembling(row, taste, tracks)
     if as_json:

@@ -91,7 +91,8 @@ def blends_of(known, factors, by_sound, n, trusts):
     known : (n_users, k) CSR of their plays; by_sound : (k, n_factors) unit norm
     """
     from audiorec_cli.listening.folding import fold_in_tracks
-    from audiorec_cli.retrieval.recommendation import blended, unit
+    from audiorec_cli.retrieval.neighbors import unit
+    from audiorec_cli.retrieval.recommendation import blended
 
     by_listening = unit(fold_in_tracks(known.T.tocsr(), factors))
     listeners = np.full(len(by_sound), n)

@@ -66,8 +66,8 @@ def _listened(path, predicted, factors_path):
 def _describe(scores):
     n_dropped = int((np.nan_to_num(scores, nan=-np.inf) >= USUAL).sum())
     console.note(
-        f"{n_dropped} of {console.counted(len(scores), 'track')} have a score of {USUAL:g} or "
-        "more: --drop-outliers of similar and recommend leaves them out"
+        f"{n_dropped} of {int(np.isfinite(scores).sum())} scores are {USUAL:g} or more: "
+        "--drop-outliers of similar and recommend leaves these tracks out"
     )
 
 

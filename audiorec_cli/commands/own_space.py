@@ -1,6 +1,6 @@
 """Predictions in a space of their own, which a contrast of plays made and no factors define."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -65,50 +65,34 @@ def in_own_space(predicted):
     return predicted.params.get("factors") == OWN_SPACE
 
 
-def listeners_in_space_of(predicted_factors, log_rows, plays):
-    """Factors of listeners in the space of predictions, by the tracks that they played.
+def factors_in_space_of(predicted_factors, log_rows, factors):
+    """Factors of the same log, in the space of predictions.
 
     predicted_factors : (n, n_factors) of a library's tracks
     log_rows : (n,) int64, the row of each in the log, -1 for tracks that must not count; tracks
         that share a row count as one, in their mean direction
-    plays : (m, n_tracks) CSR, in the order of the log's tracks
-    They are the least squares of weighted matrix factorization with the confidence of its defaults,
-    the tracks fixed where they are predicted. Returns (m, n_factors) float32, zero for listeners
-    who played none of the tracks.
+    factors : Factors, in any space
+    Tracks of the log that none of the library is are as if held out. Listeners are placed by the
+    least squares of weighted matrix factorization with the confidence of its defaults, the tracks
+    fixed where they are predicted; with zero who played none of the tracks.
     """
     from audiorec_cli.evaluation.candidates import of_unit_norm
-    from audiorec_cli.listening.als import confidence
-    from audiorec_cli.listening.folding import least_squares
+    from audiorec_cli.listening.folding import fold_in_listeners
     from audiorec_cli.listening.settings import AlsSettings
 
-    counted = np.flatnonzero(log_rows >= 0)
-    items, places = np.unique(log_rows[counted], return_inverse=True)
-    totals = np.zeros((len(items), predicted_factors.shape[1]))
-    np.add.at(totals, places, of_unit_norm(predicted_factors[counted]))
-    weighted = confidence(plays[:, items].tocsr(), AlsSettings())
-    return least_squares(weighted, of_unit_norm(totals), REGULARIZATION * len(items))
-
-
-def factors_in_space_of(predicted_factors, log_rows, factors):
-    """Factors of the same log, in the space of predictions.
-
-    predicted_factors, log_rows : as above; factors : Factors, in any space
-    A track of the log lies in the mean direction of those of the library that are it; others are
-    as if held out. Listeners lie where listeners_in_space_of puts them.
-    """
-    from audiorec_cli.evaluation.candidates import of_unit_norm
-    from audiorec_cli.listening.settings import AlsSettings
-
-    counted = np.flatnonzero(log_rows >= 0)
-    totals = np.zeros((len(factors.log.tracks), predicted_factors.shape[1]))
+    counted, log = np.flatnonzero(log_rows >= 0), factors.log
+    totals = np.zeros((len(log.tracks), predicted_factors.shape[1]))
     np.add.at(totals, log_rows[counted], of_unit_norm(predicted_factors[counted]))
     is_known = totals.any(axis=1)
     settings = AlsSettings(regularization=REGULARIZATION * float(is_known.sum()))
-    return Factors(
-        log=factors.log,
+    placed = Factors(
+        log=log,
         track_factors=of_unit_norm(totals).astype(np.float32),
         norm=is_known.astype(np.float32),
-        user_factors=listeners_in_space_of(predicted_factors, log_rows, factors.log.plays),
+        user_factors=np.zeros((len(log.user_id), totals.shape[1]), dtype=np.float32),
         is_test=factors.is_test | ~is_known,
         params={**factors.params, "model": "als", **asdict(settings)},
     )
+    known = log.plays.multiply(is_known).tocsr()
+    known.eliminate_zeros()
+    return replace(placed, user_factors=fold_in_listeners(known, placed))

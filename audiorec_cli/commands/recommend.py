@@ -30,15 +30,10 @@ from audiorec_cli.commands.recommend_options import (
     trust_of,
 )
 from audiorec_cli.commands.similar_options import MaxPerArtist, PlaylistOut
-from audiorec_cli.commands.tasting import taste_of
+from audiorec_cli.commands.tasting import checkpoint_of, sureness_of, taste_of
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import (
-    FactorsFile,
-    Json,
-    PredictionsFile,
-    RelativeTo,
-    found,
-)
+from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, found
+from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
 COLUMNS = ("rank", "score", "listeners", "artist", "title", "because", "track_id", "path")
 
@@ -64,14 +59,17 @@ def recommend(
     _check_output(all_users, out, relative_to, as_json)
     path, predicted = load_predicted(predictions)
     factors_path = found("factors", factors)
-    taste = taste_of(path, predicted, factors_path, checkpoint, trust=trust_of(blend, blend_at))
-    limits = limits_of(predicted.tracks, {"artist": max_per_artist})
+    trust = trust_of(blend, blend_at)
+    trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
+    taste = taste_of(path, predicted, factors_path, trained, trust=trust)
     allowed = _allowed(taste, new_only, drop_outliers, outlier_score)
-    rules = (min(k, int(allowed.sum())), tuple(limits), diversity)
+    limits = limits_of(predicted.tracks, {"artist": max_per_artist})
+    rules = Rules(min(k, int(allowed.sum())), tuple(limits), diversity)
+    recommender = Recommender(taste.coordinates, allowed, rules, sureness_of(taste, trained))
     if all_users is not None:
-        return _recommend_to_all(taste, allowed, rules, keep_heard, all_users)
+        return _recommend_to_all(taste, recommender, rules.k, keep_heard, all_users)
     listener = _listener(user, history, log_format, taste)
-    ranked = _ranked(listener, taste, allowed, rules, keep_heard)
+    ranked = _ranked(listener, recommender, keep_heard, len(allowed))
     return _print_or_write(ranked, listener, taste, out, relative_to, as_json)
 
 
@@ -135,16 +133,13 @@ def _listener(user, history, log_format, taste):
     return listener_of_history(read, taste.predicted, taste.factors, taste.known)
 
 
-def _ranked(listener, taste, allowed, rules, keep_heard):
+def _ranked(listener, recommender, keep_heard, n_tracks):
     """The list for one listener: pairs of (row, score)."""
     from scipy.sparse import csr_matrix
 
-    from audiorec_cli.retrieval.recommendation import Recommender, Rules
-
-    heard = np.zeros((1, len(allowed)), dtype=bool)
+    heard = np.zeros((1, n_tracks), dtype=bool)
     if not keep_heard:
         heard[0, listener.heard] = True
-    recommender = Recommender(taste.coordinates, allowed, Rules(*rules), taste.sure)
     rows, scores = next(recommender.best(listener.factors[None], lambda _: csr_matrix(heard)))
     if not len(rows):
         raise AudiorecError(
@@ -177,22 +172,19 @@ def _print_or_write(ranked, listener, taste, out, relative_to, as_json):
     console.print_table(COLUMNS, list(table), as_json=as_json, for_machines=COLUMNS[-2:])
 
 
-def _recommend_to_all(taste, allowed, rules, keep_heard, out):
+def _recommend_to_all(taste, recommender, k, keep_heard, out):
     """Write the lists of all listeners of the log whose taste is known."""
     from scipy.sparse import csr_matrix
-
-    from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
     log, vectors = taste.factors.log, taste.factors.user_factors
     users = np.flatnonzero(has_taste(taste.factors))
 
     def heard(part):
         if keep_heard:
-            return csr_matrix((len(users[part]), len(allowed)))
+            return csr_matrix((len(users[part]), len(taste.predicted.tracks)))
         return heard_by(log.plays[users[part]], taste.known)
 
-    recommender = Recommender(taste.coordinates, allowed, Rules(*rules), taste.sure)
-    recommended = np.full((len(users), rules[0]), -1, dtype=np.int32)
+    recommended = np.full((len(users), k), -1, dtype=np.int32)
     scores = np.zeros(recommended.shape, dtype=np.float32)
     with console.progress("recommend", total=len(users), unit="listeners") as advance:
         for place, (rows, own) in enumerate(recommender.best(vectors[users], heard)):

@@ -93,8 +93,9 @@ BlendCheckpoint = Annotated[
     typer.Option(
         "--checkpoint",
         metavar="FILE",
-        help="The checkpoint whose validation tracks choose C for --blend.",
-        show_default="the only one in this folder",
+        help="The checkpoint that predicted: its validation tracks choose C for --blend, and "
+        "tracks that it was not trained on tell recommend how sure sound is.",
+        show_default="the one that the predictions name, else for --blend the only one here",
         rich_help_panel=SPACE,
     ),
 ]

@@ -15,7 +15,7 @@ import typer
 
 from audiorec_cli import console
 from audiorec_cli.commands.joining import check_sizes
-from audiorec_cli.commands.own_space import in_own_space, listeners_in_space_of
+from audiorec_cli.commands.own_space import factors_in_space_of, in_own_space
 from audiorec_cli.commands.predict import write_predictions
 from audiorec_cli.commands.train import Finished, settings_of_arguments, train
 from audiorec_cli.commands.train_options import Match
@@ -64,8 +64,8 @@ class Round:
                 place = row_of.get(self.library.tracks.track_id[row])
                 if place is not None:
                     log_rows[place] = log_row
-        plays = self.factors.log.plays
-        return listeners_in_space_of(predicted.predicted_factors, log_rows, plays)
+        placed = factors_in_space_of(predicted.predicted_factors, log_rows, self.factors)
+        return placed.user_factors
 
     @cached_property
     def _matches(self):

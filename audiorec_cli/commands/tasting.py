@@ -1,6 +1,6 @@
 """A library in the listeners' space: where sound and listening put its tracks, taken together."""
 
-import contextlib
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ class Taste(NamedTuple):
     """A library and the listeners of a log in one space.
 
     known : Listened; coordinates : (n, n_factors) of its tracks, unit norm; trust : in sound, by
-    which they were blended; sure : (n,), what a cosine with each is worth
+    which they were blended
     """
 
     predicted: Predictions
@@ -28,20 +28,17 @@ class Taste(NamedTuple):
     known: Listened
     coordinates: np.ndarray
     trust: float
-    sure: np.ndarray
 
 
-def taste_of(path, predicted, factors_path, checkpoint, *, trust):
+def taste_of(path, predicted, factors_path, trained, *, trust):
     """The Taste of the Predictions in a file at `path` and of a factors file.
 
-    checkpoint : path of the one whose validation tracks tell how much to trust listening where
-        `trust`, as in retrieval.recommendation.blended, is None; itself None to look for it
+    trust : as in retrieval.recommendation.blended; None to choose it on the validation tracks of
+        `trained`, the Checkpoint that predicted
     """
     from audiorec_cli import files
-    from audiorec_cli.retrieval.recommendation import blended, sureness
+    from audiorec_cli.retrieval.recommendation import blended
 
-    if checkpoint is not None and trust is not None:
-        raise AudiorecError("--checkpoint goes with --blend: add it, or leave both out")
     factors = files.load_factors(factors_path)
     if in_own_space(predicted):
         if trust != 0:
@@ -55,47 +52,61 @@ def taste_of(path, predicted, factors_path, checkpoint, *, trust):
     else:
         require_same_factors(path, predicted, factors, factors_path)
     if trust is None:
-        trust = chosen_trust(predicted, factors, _validation_tracks(path, predicted, checkpoint))
+        trust = chosen_trust(predicted, factors, trained.split["validation"])
         console.note(f"blend: C is {trust:g}: with more listeners than that listening weighs more")
     known = listened(predicted.tracks, factors)
     where = blended(known.factors, predicted.predicted_factors, known.listeners, trust)
-    of_sound = 1.0 if in_own_space(predicted) else _sureness_of_sound(predicted, known, checkpoint)
-    sure = sureness(known.listeners, trust, of_sound)
-    return Taste(predicted, factors, known, where, trust, sure)
+    return Taste(predicted, factors, known, where, trust)
 
 
-def _sureness_of_sound(predicted, known, checkpoint):
-    """The mean cosine of predictions with listening, of tracks that the network has not met."""
+def checkpoint_of(path, predicted, checkpoint, *, needed):
+    """The Checkpoint that Predictions of a file at `path` were made from; None where it is gone.
+
+    checkpoint : its path, None for the one that they name, or the only one in this folder
+    needed : raise AudiorecError where it is gone
+    """
     from audiorec_cli import files
 
-    path, met = checkpoint or str(predicted.params.get("checkpoint")), None
-    with contextlib.suppress(AudiorecError, OSError):
-        trained = files.load_checkpoint(path)
-        if trained.fingerprint == predicted.fingerprint:
-            met = set(trained.split["train"])
-    if known.is_new.all() or not known.is_new.any():
-        return 1.0  # all are placed alike
-    unmet = ~known.is_new
-    if met is not None:
-        unmet &= np.array([name not in met for name in predicted.tracks.track_id])
-    if met is None or np.count_nonzero(unmet) < FEWEST_UNMET:
+    named = Path(str(predicted.params.get("checkpoint")))
+    if checkpoint is None and named.is_file():
+        checkpoint = named
+    if checkpoint is None and not needed:
+        return None
+    trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
+    if trained.fingerprint == predicted.fingerprint:
+        return trained
+    if not needed and checkpoint == named:
+        return None
+    raise AudiorecError(
+        f"{path} was not made from this checkpoint: name the one that it was made from with "
+        "--checkpoint, or predict anew"
+    )
+
+
+def sureness_of(taste, trained):
+    """(n,): what a cosine with each track of a Taste is worth, beside one that listening places.
+
+    trained : the Checkpoint that predicted, None where it is gone. See recommendation.sureness.
+    """
+    from audiorec_cli.retrieval.recommendation import sureness
+
+    known = taste.known
+    of_sound = 1.0
+    if not (in_own_space(taste.predicted) or known.is_new.all() or not known.is_new.any()):
+        of_sound = _sureness_of_sound(taste.predicted, known, trained)
+    return sureness(known.listeners, taste.trust, of_sound)
+
+
+def _sureness_of_sound(predicted, known, trained):
+    """The mean cosine of predictions with listening, of tracks that the network has not met."""
+    met = predicted.tracks.track_id if trained is None else trained.split["train"]
+    is_met = np.isin(predicted.tracks.track_id, met)
+    unmet = np.flatnonzero(~known.is_new & ~is_met)
+    if len(unmet) < FEWEST_UNMET:
         console.note(
-            "how sure sound is is not known, without the checkpoint and tracks that it was not "
-            "trained on: tracks placed by sound come first too often"
+            "tracks placed by sound may come first too often: how sure they are is told by the "
+            "checkpoint that predicted, --checkpoint, and tracks that it was not trained on"
         )
         return 1.0
     cosines = np.sum(predicted.predicted_factors[unmet] * known.factors[unmet], axis=1)
     return float(np.clip(cosines.mean(), 0, 1))
-
-
-def _validation_tracks(path, predicted, checkpoint):
-    """The track_ids that the network was validated on, from the checkpoint that predicted."""
-    from audiorec_cli import files
-
-    trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
-    if trained.fingerprint != predicted.fingerprint:
-        raise AudiorecError(
-            f"{path} was not made from this checkpoint: name the one that it was made from with "
-            "--checkpoint, or predict anew"
-        )
-    return trained.split["validation"]

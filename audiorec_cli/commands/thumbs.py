@@ -89,9 +89,10 @@ def _describe_unknown(path, reading, rows_of, library, *, n_known):
         (lambda rows: len(rows) > 1, "of names that several tracks have, so give their track_id"),
     ):
         left_out = [name for name in names if is_left_out(rows_of[name])]
-        shown = "; ".join(list(dict.fromkeys(left_out))[:NAMES_SHOWN])
+        distinct = list(dict.fromkeys(left_out))
+        shown = "; ".join(distinct[:NAMES_SHOWN]) + " …" * (len(distinct) > NAMES_SHOWN)
         if left_out:
-            console.note(f"{console.counted(len(left_out), 'thumb')} left out, {why}: {shown} …")
+            console.note(f"{console.counted(len(left_out), 'thumb')} left out, {why}: {shown}")
     if not n_known:
         tracks = library.tracks
         shown = "; ".join(tracks.track_id[:NAMES_SHOWN])

@@ -169,7 +169,7 @@ LogOption = Annotated[
 ContrastOption = Annotated[
     Contrast | None,
     _contrast(
-        help="infonce: a softmax over the batch; drlim: distances, up to a margin [E].",
+        help="infonce: a softmax over the batch; drlim: distances, up to a margin (DrLIM).",
         show_default=TrainingSettings.contrast,
     ),
 ]

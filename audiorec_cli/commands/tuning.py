@@ -227,7 +227,7 @@ def _result(out, tuned):
     if not shares:
         shares = ["too few thumbs to hold some out, and tell whether it is better"]
     text = f"{out}: {'; '.join(shares)}; predictions moved by {tuned.moved:.3f}"
-    if tuned.after.held_out <= tuned.before.held_out:
+    if tuned.after.held_out <= tuned.before.held_out < 1:
         text += ": no better, so the thumbs are too few, or say what sound does not tell"
     return text
 

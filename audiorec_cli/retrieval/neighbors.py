@@ -3,6 +3,12 @@
 import numpy as np
 
 
+def unit(factors):
+    """Rows scaled to unit norm, float32; rows of zeros stay."""
+    norm = np.linalg.norm(factors, axis=-1, keepdims=True)
+    return np.divide(factors, norm, out=np.zeros(factors.shape), where=norm > 0).astype(np.float32)
+
+
 def cosines(query, factors):
     """Cosine of each row of `factors` with a direction.
 
@@ -34,9 +40,7 @@ def usage_coordinates(track_factors, user_factors):
     """
     user_factors = np.asarray(user_factors, dtype=np.float64)
     squares, axes = np.linalg.eigh(user_factors.T @ user_factors)
-    coordinates = track_factors @ (axes * np.sqrt(np.maximum(squares, 0)))
-    length = np.linalg.norm(coordinates, axis=1, keepdims=True)
-    return (coordinates / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit(track_factors @ (axes * np.sqrt(np.maximum(squares, 0))))
 
 
 def confidence(deviation):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiorec_cli.retrieval.choosing import Chooser
+from audiorec_cli.retrieval.neighbors import unit
 
 SCORES_AT_A_TIME = 2**23
 POOL = 2000  # of the best candidates, among which the diverse ones are looked for
@@ -38,12 +39,6 @@ def sureness(listeners, trust, of_sound):
 def _share_of_listening(listeners, trust):
     weight = np.zeros(len(listeners))
     return np.divide(listeners, listeners + trust, out=weight, where=listeners > 0)
-
-
-def unit(factors):
-    """Rows scaled to unit norm, float32; rows of zeros stay."""
-    norm = np.linalg.norm(factors, axis=-1, keepdims=True)
-    return np.divide(factors, norm, out=np.zeros(factors.shape), where=norm > 0).astype(np.float32)
 
 
 class Rules(NamedTuple):

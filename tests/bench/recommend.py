@@ -30,7 +30,8 @@ from audiorec_cli.evaluation.contest import Contest, scores_at_random
 from audiorec_cli.evaluation.ranking import rank_candidates
 from audiorec_cli.evaluation.revealing import auc_by_model, with_listeners
 from audiorec_cli.options import Device, found
-from audiorec_cli.retrieval.recommendation import Recommender, Rules, unit
+from audiorec_cli.retrieval.neighbors import unit
+from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
 SHOWN = {"auc": "AUC", "map": "mAP@500", "ndcg": "nDCG@10", "recall": "recall@20"}
 NEW, MEAN, CHANCE = "recommend --new-only", "mean factor", "random"
