@@ -354,6 +354,16 @@ def test_drlim_is_its_formula():
     assert objective(at(0, 0, 90, 90), places).figure.item() == pytest.approx(0, abs=1e-3)
 
 
+def test_drlim_draws_all_partners_together_however_many_share_a_place():
+    camps = np.eye(2).repeat(3, axis=1)  # three tracks of each listener
+    every = np.arange(6)
+    objective = objective_of(DrLIM, camps, every, every, margin=1.2)
+    places = torch.arange(6)
+    together = objective(at(0, 0, 0, 180, 180, 180), places).figure.item()
+    assert together == pytest.approx(0, abs=1e-3)
+    assert objective(at(0, 10, 20, 180, 190, 200), places).figure.item() > together + 0.005
+
+
 @pytest.mark.parametrize("kind", [InfoNCE, DrLIM])
 def test_a_batch_of_the_same_places_has_a_gradient_that_is_a_number(kind):
     option = {"temperature": 0.1} if kind is InfoNCE else {"margin": 1.0}

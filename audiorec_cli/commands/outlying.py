@@ -83,13 +83,13 @@ def _mel_statistics(predicted, path):
     from audiorec_cli.evaluation.features import Sound
 
     library = files.load_mels(path)
-    place_of = rows_of(library.tracks, predicted.tracks)
-    if not place_of:
+    row_of = rows_of(library.tracks, predicted.tracks)
+    if not row_of:
         raise AudiorecError(
             f"{path} holds none of the tracks that were predicted: name another mels file, or "
             "predict these with 'audiorec predict'"
         )
-    rows, places = (np.array(each) for each in (list(place_of), list(place_of.values())))
+    mels_rows, rows = (np.array(each) for each in (list(row_of), list(row_of.values())))
     parts = []
     with (
         files.MelsReader(path) as reader,
@@ -99,7 +99,7 @@ def _mel_statistics(predicted, path):
             reader, library.excerpt_track, compression=library.params.get("compression", 1.0)
         )
         for first in range(0, len(rows), TRACKS_AT_A_TIME):
-            parts.append(sound.statistics(places[first : first + TRACKS_AT_A_TIME]))
+            parts.append(sound.statistics(mels_rows[first : first + TRACKS_AT_A_TIME]))
             advance(len(parts[-1]))
     statistics = np.full((len(predicted.tracks), parts[0].shape[1]), np.nan)
     statistics[rows] = np.concatenate(parts)

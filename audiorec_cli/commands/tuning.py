@@ -20,7 +20,7 @@ RANK = "rank"
 OWN = ("thumbs", "checkpoint", "nearness")  # the options of this objective alone
 # Those that say something of a tuning, and not of how the network was trained.
 OF_TUNING = (
-    *("mels", "factors", "match", "out", "seed", "device", "objective", *OWN),
+    *("mels", "factors", "out", "seed", "device", "objective", *OWN),
     *("epochs", "batch_size", "lr"),
 )
 
@@ -176,7 +176,7 @@ def _tune(arguments, library, thumbs, start, settings, device):
 def _divided(path, library, thumbs, start, settings):
     """The Division of Thumbs for a Checkpoint to start from; notes how they are divided."""
     from audiorec_cli.convnet.splitting import groups_of
-    from audiorec_cli.convnet.thumbs import divide, teaching_seeds
+    from audiorec_cli.convnet.thumbs import divide
 
     tracks = library.tracks
     row_of = tracks.row_of_track_id
@@ -186,15 +186,17 @@ def _divided(path, library, thumbs, start, settings):
     }
     groups = groups_of([normalised(artist) for artist in tracks.artist], tracks.track_id)
     division = divide(thumbs, groups, split, share=settings.held_out, seed=settings.seed)
-    if not len(teaching_seeds(division.train)):
+    n_taught = len(division.taught)
+    if not n_taught:
         raise AudiorecError(
             f"{path}: what is left without tracks by the artists of test tracks makes no pair to "
             "learn from: add thumbs"
         )
+    n_left_out = len(thumbs) - n_taught - len(division.held_out) - len(division.test)
     console.note(
-        f"{len(division.train)} thumbs to learn from, {len(division.held_out)} held out, "
-        f"{len(division.test)} of test tracks; {len(thumbs) - sum(map(len, division))} left out: "
-        "without a pair, or by artists of those"
+        f"{n_taught} thumbs to learn from, {len(division.held_out)} held out to tell what it did, "
+        f"{len(division.test)} of test tracks; {n_left_out} left out: their seed makes no pair, or "
+        "their artist is held out or tested"
     )
     if np.isin(division.held_out.track, split["train"]).any():
         console.note("the network was trained on the tracks held out: it orders new ones less well")
@@ -226,7 +228,7 @@ def _result(out, tuned):
     ]
     if not shares:
         shares = ["too few thumbs to hold some out, and tell whether it is better"]
-    text = f"{out}: {'; '.join(shares)}; predictions moved by {tuned.moved:.3f}"
+    text = f"{out}: {'; '.join(shares)}; predictions moved by {tuned.moved:.3f} (1 - cos)"
     if tuned.after.held_out <= tuned.before.held_out < 1:
         text += ": no better, so the thumbs are too few, or say what sound does not tell"
     return text
@@ -236,7 +238,7 @@ def _checkpoint_of(tuned, start, division, library, path, settings):
     """The Checkpoint: all of the one to start from but the weights, and how it was tuned."""
     ids = library.tracks.track_id
     known = {name for part in start.split.values() for name in part}
-    learned = [ids[row] for row in division.train.tracks if ids[row] not in known]
+    learned = [ids[row] for row in division.taught.tracks if ids[row] not in known]
     shares = {
         part: None if math.isnan(after) else [before, after]
         for part, before, after in zip(division._fields, tuned.before, tuned.after, strict=True)

@@ -150,8 +150,9 @@ class InfoNCE(Contrast):
 class DrLIM(Contrast):
     """The contrastive loss of [E], equation 4, of the distances d between vectors of unit norm.
 
-    ½d² for what is alike, ½ max(0, margin − d)² for what is not. A track is alike with the chance
-    of its share, so both count by it; of each the mean for a query is taken.
+    ½d² for what is alike, ½ max(0, margin − d)² for what is not. A track is as alike as its share
+    is large beside the largest of the query's partners, and counts by that much less as one that is
+    not; of each the mean for a query is taken.
     """
 
     _steepness = 2.0  # as of the cosine distance, which ½d² is
@@ -166,7 +167,8 @@ class DrLIM(Contrast):
         # the root has no gradient where a track meets itself
         distances = (2 * half_squares).clamp(min=SMALLEST_SQUARE).sqrt()
         penalties = (self._margin - distances).clamp(min=0).square() / 2
-        others = (1 - shares).masked_fill(is_left_out, 0)
-        # of a batch of one pair there are none
+        largest = shares.amax(dim=1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
+        others = (1 - shares / largest).masked_fill(is_left_out, 0)
+        # there are none in a batch of one pair, or of partners alone
         n_others = others.sum(dim=1).clamp(min=SMALLEST_SQUARE)
         return (shares * half_squares).sum(dim=1) + (others * penalties).sum(dim=1) / n_others

@@ -20,8 +20,16 @@ def safetensors_bytes(checkpoint):
         "mel_deviation": checkpoint.mel_deviation,
     }
     metadata = {
-        "settings": json.dumps(checkpoint.settings),
+        "settings": json.dumps(_without_paths(checkpoint.settings)),
         "fingerprint": checkpoint.fingerprint,
         "created_by": f"audiorec {__version__}",
     }
     return save(tensors, metadata)
+
+
+def _without_paths(settings):
+    """Settings of a checkpoint without the path of the thumbs, which is this machine's."""
+    if "tuning" not in settings:
+        return settings
+    tuning = {name: value for name, value in settings["tuning"].items() if name != "thumbs"}
+    return {**settings, "tuning": tuning}

@@ -52,11 +52,19 @@ class Thumbs:
 
 
 class Division(NamedTuple):
-    """Thumbs to learn from, to tell by what was learned, and of test tracks."""
+    """Thumbs to learn from, to tell by what was learned, and of test tracks.
+
+    Of those in train that make no pair only where their station lies is learned.
+    """
 
     train: Thumbs
     held_out: Thumbs
     test: Thumbs
+
+    @property
+    def taught(self):
+        """Those in train whose seed has a pair to learn from."""
+        return self.train.take(np.isin(self.train.seed, teaching_seeds(self.train)))
 
 
 def thumbs_by_majority(seed, track, is_up, seed_track):
@@ -80,11 +88,9 @@ def divide(thumbs, groups, split, *, share, seed):
     Held out are tracks that the network was not trained on, if some of them are in pairs: how well
     it orders what it has learned by heart tells little. Where no pair would be left to learn from
     nothing is held out. Thumbs of the group of a test track, or at a seed of one, are learned from
-    nowhere; where training did not keep groups apart, each track is its own.
+    nowhere; of a group that training did not keep apart each track is its own.
     """
-    groups = np.asarray(groups, dtype=str)
-    if np.isin(groups[split["train"]], groups[split["test"]]).any():
-        groups = np.arange(len(groups)).astype(str)
+    groups = _numbered_apart(groups, split)
     is_test = np.isin(np.arange(len(groups)), split["test"])
     apart = np.isin(groups, groups[is_test])
     rest = thumbs.take(~apart[thumbs.track] & ~_at(thumbs, apart))
@@ -98,6 +104,13 @@ def divide(thumbs, groups, split, *, share, seed):
                 learned, held_out = parts
                 break
     return Division(learned, held_out, _scored(thumbs.take(is_test[thumbs.track]), learned))
+
+
+def _numbered_apart(groups, split):
+    """A number for each track: its group's, or its own where training and tests share the group."""
+    numbers = np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1].ravel()
+    is_mixed = np.isin(numbers, np.intersect1d(numbers[split["train"]], numbers[split["test"]]))
+    return np.where(is_mixed, len(numbers) + np.arange(len(numbers)), numbers)
 
 
 def _hold_out(thumbs, candidates, is_held):

@@ -170,8 +170,7 @@ class Tuner:
         self.network, self.division, self.settings = network, division, settings
         self._device = network.output.weight.device
         self._track_of, self._tracks = track_of, torch.from_numpy(track_of).to(self._device)
-        thumbs = division.train
-        self._taught = thumbs.take(np.isin(thumbs.seed, teaching_seeds(thumbs)))
+        self._taught = division.taught
         # as if the loss were the sum over thumbs, and a track's prediction so many more
         thumbs_a_track = len(self._taught) / len(np.unique(self._taught.track))
         self._nearness = settings.nearness / thumbs_a_track
@@ -190,6 +189,7 @@ class Tuner:
             outputs.append(self._outputs_of(mels))
             on_batch(len(mels), None)
         self._outputs = torch.cat(outputs)
+        self._require_finite(self._outputs)
         if self._start is None:
             self._start = self._outputs.clone()
         return self._predicted()
@@ -215,16 +215,16 @@ class Tuner:
     def shares_in_order(self):
         """The share of pairs in order in each part of the Division, by the last predictions."""
         predicted = self._predicted()
-        places = functional.normalize(self._places(predicted), dim=1)
+        places = self._places(predicted)
 
-        def share(thumbs):
-            seed, track = (
-                torch.from_numpy(rows).to(self._device) for rows in (thumbs.seed, thumbs.track)
-            )
-            scores = (places[seed] * predicted[track]).sum(dim=1)
+        def share(thumbs, is_in_place):
+            seeds = self._judged(thumbs, predicted, places, is_in_place)
+            scores = (seeds * predicted[thumbs.track]).sum(dim=1)
             return share_in_order(thumbs, scores.cpu().numpy())
 
-        return Division(*map(share, self.division))
+        _, held_out, test = self.division
+        taught = share(self._taught, self._taught.is_up)
+        return Division(taught, *(share(thumbs, False) for thumbs in (held_out, test)))
 
     def _outputs_of(self, mels):
         return self.network(mels.to(self._device, non_blocking=True))
@@ -262,11 +262,7 @@ class Tuner:
         if not len(ups):
             return None
         rows, row_of_pair = np.unique(ups, return_inverse=True)
-        seeds, tracks = thumbs.seed[rows], thumbs.track[rows]
-        # a station without the track that is judged
-        is_station = torch.from_numpy(thumbs.seed_track[seeds] == STATION).to(self._device)
-        place = places[seeds] - is_station[:, None] * predicted[tracks]
-        scores = functional.normalize(place, dim=1) @ directions.T
+        scores = self._judged(thumbs.take(rows), predicted, places, True) @ directions.T
         margins = (
             scores[row_of_pair, slot[thumbs.track[ups]]]
             - scores[row_of_pair, slot[thumbs.track[downs]]]
@@ -275,6 +271,17 @@ class Tuner:
         weight = (thumbs.n_up + thumbs.n_down) / np.maximum(thumbs.n_up * thumbs.n_down, 1)
         weight = torch.from_numpy(weight[thumbs.seed[ups]].astype(np.float32)).to(self._device)
         return (weight * loss_of(margins / self.settings.temperature)).sum() / weight.sum()
+
+    def _judged(self, thumbs, predicted, places, is_in_place):
+        """Where the seeds of Thumbs lie when these are judged: (n, n_factors) of unit norm.
+
+        is_in_place : (n,) bool, or one for all: whether the track is one of those that make up its
+            station's place, of which it is taken out
+        """
+        is_out = is_in_place & (thumbs.seed_track[thumbs.seed] == STATION)
+        is_out = torch.from_numpy(is_out).to(self._device)
+        own = is_out[:, None] * predicted[thumbs.track]
+        return functional.normalize(places[thumbs.seed] - own, dim=1)
 
     def _distance(self, outputs, start):
         """How far outputs (batch, …) are from those before: 1 − cos, and of log variances."""
@@ -285,11 +292,14 @@ class Tuner:
         return distance
 
     def _step(self, loss):
-        if not math.isfinite(loss.item()):
-            raise AudiorecError(
-                "the loss is no longer a number: tune with a learning rate below "
-                f"{self.settings.learning_rate:g} by --lr"
-            )
+        self._require_finite(loss)
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
+
+    def _require_finite(self, values):
+        if not torch.isfinite(values).all():
+            raise AudiorecError(
+                "what is predicted is no longer a number: tune with a learning rate below "
+                f"{self.settings.learning_rate:g} by --lr"
+            )

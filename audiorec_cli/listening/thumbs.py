@@ -1,6 +1,7 @@
 """Files of thumbs up and down: a seed or a station, a track, and what a listener thought of it."""
 
 import csv
+import io
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,21 +66,21 @@ def read_thumbs(path):
     Returns a ThumbReading. Raises AudiorecError.
     """
     with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-        separator = _separator(file)
-        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
-        rows = csv.reader(file, delimiter=separator, quoting=quoting)
-        try:
-            return _reading(path, ((rows.line_num, [cell.strip() for cell in row]) for row in rows))
-        except csv.Error as error:
-            raise AudiorecError(
-                f"{path} is no CSV or TSV that can be read (line {rows.line_num}: {error}): save "
-                "it anew"
-            ) from error
+        text = file.read()  # once, as a pipe can be read no more often
+    separator = _separator(text)
+    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quoting)
+    try:
+        return _reading(path, ((rows.line_num, [cell.strip() for cell in row]) for row in rows))
+    except csv.Error as error:
+        raise AudiorecError(
+            f"{path} is no CSV or TSV that can be read (line {rows.line_num}: {error}): save it "
+            "anew"
+        ) from error
 
 
-def _separator(file):
-    line = next((line for line in file if line.strip()), "")
-    file.seek(0)
+def _separator(text):
+    line = next((line for line in io.StringIO(text) if line.strip()), "")
     return max(SEPARATORS, key=line.count)
 
 

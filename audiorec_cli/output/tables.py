@@ -85,6 +85,7 @@ def _require_room(columns):
     if 4 * n_tracks * sum(longest.values()) > MAX_TEXT_BYTES:
         name = max(longest, key=longest.get)
         raise AudiorecError(
-            f"one {name} is {longest[name]} letters long, and NumPy keeps as much room for every "
-            "track: write .parquet"
+            f"the texts of {n_tracks} tracks take too much room in NumPy, which keeps as much for "
+            f"each as the longest needs, such as a {name} of {longest[name]} letters: write "
+            ".parquet"
         )

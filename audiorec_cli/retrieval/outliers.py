@@ -13,7 +13,7 @@ STEPS = 10  # in which that core is found
 NARROWEST = 0.1  # of the median interquartile range of a description's features
 LEAST = 1e-6  # share that is told from nothing
 DEVIATIONS = 1.4826  # median absolute deviations in a standard deviation of a normal distribution
-FEWEST = 3  # tracks that can be compared
+FEWEST = 20  # tracks that tell how far off is usual
 ROWS_AT_A_TIME = 256
 
 
@@ -75,7 +75,7 @@ def _distances(deviations):
         in_core = distances <= np.quantile(distances, CORE)
         core = deviations[in_core]
         middle = core.mean(axis=0)
-        variances, axes = np.linalg.eigh(np.cov(core, rowvar=False, ddof=0))
+        variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(core, rowvar=False, ddof=0)))
         variances = np.maximum(variances, 0)
         variances = (1 - shrinkage) * variances + shrinkage * variances.mean()
         if not variances.all():  # the usual tracks sound just as expected

@@ -112,9 +112,10 @@ def _train(folder, mels, factors, is_listener, rows, split, arguments):
     by_artist = factors.params.get("items") == "artists"
     _run(
         "train", "--mels", mels, "--factors", folder / "factors.h5", "--seed", split,
-        "--match", "artist" if by_artist else "track", "--out", folder / "model.h5",
+        "--match", "artist" if by_artist else "track", "--out", folder / "unfinished.h5",
         *shlex.split(arguments.train),
     )  # fmt: skip
+    (folder / "unfinished.h5").rename(folder / "model.h5")
 
 
 def _stations(plays, matches, rng, min_plays):
