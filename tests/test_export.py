@@ -327,12 +327,12 @@ def test_a_file_that_is_of_another_network_is_not_left(
     here, audiorec, untrained, onnx_file, monkeypatch
 ):
     untrained(seed=1)
-    (here / "t.onnx").write_text("an older one")
+    (here / "t.onnx").write_text("an older one of audiorec")
     monkeypatch.setattr(onnx_export, "onnx_bytes", lambda *arguments: onnx_file)
     status, out, err = audiorec("export", "t.onnx")
     assert (status, out) == (1, "")
     assert "t.onnx is not written: onnxruntime predicts something else" in err.splitlines()[-1]
-    assert (here / "t.onnx").read_text() == "an older one"
+    assert (here / "t.onnx").read_text() == "an older one of audiorec"
 
 
 def test_without_onnxruntime_it_is_not_compared_and_says_so(
@@ -471,21 +471,37 @@ def test_the_examples_of_the_page_run(predicted, audiorec, untrained, onnx_file,
 
 
 @pytest.mark.parametrize(
-    ("out", "arguments"), [("log.tsv", ("--format", "npz")), ("log.npz", ()), ("log.parquet", ())]
+    ("out", "arguments"),
+    [
+        *(("log.tsv", ("--format", "npz")), ("log.npz", ()), ("log.parquet", ())),
+        *(("net.onnx", ()), ("net.safetensors", ())),
+    ],
 )
 def test_a_file_that_is_something_else_is_left_alone(predicted, audiorec, here, out, arguments):
     (here / out).write_text("my diary")
     status, _, err = audiorec("export", out, *arguments)
     assert status == 1
-    assert re.search(rf"{out} exists and is no \w+ file: name another file, or remove it", err)
+    assert re.search(rf"{out} exists and is no \w+ file that export wrote: name another", err)
     assert (here / out).read_text() == "my diary"
+
+
+def test_tables_of_others_are_left_alone_and_its_own_are_replaced(predicted, audiorec, here):
+    pl.DataFrame({"user": ["ann"], "track": ["x"]}).write_parquet("log.parquet")
+    np.savez("mine.npz", plays=np.ones(3))
+    for out in ("log.parquet", "mine.npz"):
+        before = (here / out).read_bytes()
+        assert audiorec("export", out)[0] == 1
+        assert (here / out).read_bytes() == before
+    for out in ("t.parquet", "t.npz", "t.npy"):
+        assert "is replaced" not in exported(audiorec, out)
+        assert f"{out}: what is there is replaced" in exported(audiorec, out)
 
 
 def test_names_of_another_index_are_left_alone(predicted, audiorec, here):
     (here / "t.names.json").write_text("[]")
     status, _, err = audiorec("export", "t.voy")
     assert status == 1
-    assert "t.names.json exists, of no index here" in err
+    assert "t.names.json exists without its index, so it is something else" in err
     (here / "t.names.json").unlink()
     for _ in range(2):
         assert " and t.names.json" in exported(audiorec, "t.voy")

@@ -155,6 +155,31 @@ def test_a_history_that_shares_nothing_with_the_log_is_one_line(world, audiorec)
     assert "other.csv: 2 tracks, and none that the factors were fitted to" in err
 
 
+def test_a_history_of_new_tracks_alone_is_placed_by_their_sound(world, audiorec):
+    (world / "new.csv").write_text("track_id,plays\nfolder/25,9\nfolder/27,1\n")
+    status, out, err = audiorec("recommend", "--history", "new.csv", "-k", 8, "--json")
+    assert status == 0, err
+    assert "placed by the sound of 2 in the library" in err
+    table = json.loads(out)
+    assert all(track % 2 for track in numbers(table))
+    assert {25, 27}.isdisjoint(numbers(table))
+    assert {row["because"] for row in table} <= {"artist 1 - title 25", "artist 1 - title 27"}
+
+
+@pytest.mark.parametrize(
+    ("command", "log"), [(("recommend", "--history"), "plays\n3\n"),
+                         (("train", "--objective", "contrastive", "--log"), "track_id\nx\n")],
+)  # fmt: skip
+def test_a_log_without_columns_is_told_what_to_call_them(here, audiorec, world, mels_file,
+                                                         command, log):  # fmt: skip
+    mels_file("mels.h5")
+    (here / "mine.csv").write_text(log)
+    status, out, err = audiorec(*command, "mine.csv")
+    assert (status, out) == (1, "")
+    assert "call its columns user_id, track_id" in err.splitlines()[-1]
+    assert "--track-column" not in err and "--group-by" not in err
+
+
 def test_a_listener_who_is_not_there_is_one_line_with_names_like_it(world, audiorec):
     status, out, err = audiorec("recommend", "u4x")
     assert (status, out) == (1, "")

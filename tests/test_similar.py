@@ -83,14 +83,34 @@ LIBRARY = named(
     ],
 )
 def test_clear_queries(query, title):
-    (row,) = find_tracks(query, LIBRARY)
+    (row,) = find_tracks(query, LIBRARY).rows
     assert LIBRARY.title[row] == title
 
 
 def test_queries_that_are_not_clear():
-    assert [LIBRARY.artist[row] for row in find_tracks("Cheap", LIBRARY)] == ["Sia", "Adele"]
-    assert {"Song 2", "Song 3"} <= {LIBRARY.title[r] for r in find_tracks("blur song", LIBRARY)}
-    assert find_tracks("qqqqqq", LIBRARY) == []
+    assert [LIBRARY.artist[row] for row in find_tracks("Cheap", LIBRARY).rows] == ["Sia", "Adele"]
+    assert {"Song 2", "Song 3"} <= {
+        LIBRARY.title[r] for r in find_tracks("blur song", LIBRARY).rows
+    }
+    assert find_tracks("qqqqqq", LIBRARY).rows == []
+
+
+def test_what_is_nearly_spelt_is_taken_with_a_note_and_what_is_far_off_is_not(
+    here, audiorec, predictions_file, tracks
+):
+    names = ["Juicy", "Heavy Bounce", "Frozen Cathedral"]
+    table = replace(tracks(3), artist=["Big Tangerine", "Sister Quartz", "Elin"], title=names)
+    predicted = files.load_predictions(predictions_file("p.h5", COMPASS[:3]))
+    files.save_predictions("p.h5", replace(predicted, tracks=table))
+    status, _, err = audiorec("similar", "Jucy")
+    assert status == 0, err
+    assert 'no track is called "Jucy": taken for Big Tangerine - Juicy' in err
+    assert "taken for" not in audiorec("similar", "juicy")[2]
+    status, out, err = audiorec("similar", "Skit")
+    assert (status, out) == (1, "")
+    assert "Sister Quartz - Heavy Bounce" in err
+    assert 'no single track is called "Skit", this comes near: give a number with --pick' in err
+    assert audiorec("similar", "Skit", "--pick", 1)[0] == 0
 
 
 def test_the_query_comes_first_and_k_counts_it(here, audiorec, predictions_file):
@@ -135,7 +155,7 @@ def test_a_pick_beyond_the_candidates_is_one_line(here, audiorec, predictions_fi
     predictions_file("p.h5", COMPASS)
     status, out, err = audiorec("similar", "title 3", "--pick", 2)
     assert (status, out) == (1, "")
-    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 tracks: --pick goes up to that'
+    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 track: --pick goes up to that'
 
 
 def test_nothing_near_is_one_line(here, audiorec, predictions_file):

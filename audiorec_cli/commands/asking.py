@@ -10,21 +10,25 @@ def row_of(query, tracks, pick):
     """The row of the track that a query means; where it is not clear the candidates are shown."""
     from audiorec_cli.retrieval.lookup import find_tracks
 
-    rows = find_tracks(query, tracks)
+    rows, is_exact, is_clear = find_tracks(query, tracks)
     if not rows:
         raise AudiorecError(
             f'no track is called anything like "{query}": check the spelling, or make the '
             "predictions again with 'audiorec predict' if it is new"
         )
     if pick is not None and pick > len(rows):
-        raise AudiorecError(f'"{query}" may mean {len(rows)} tracks: --pick goes up to that')
+        n_tracks = console.counted(len(rows), "track")
+        raise AudiorecError(f'"{query}" may mean {n_tracks}: --pick goes up to that')
     if pick is not None:
         return rows[pick - 1]
-    if len(rows) == 1:
+    if is_clear:
+        if not is_exact:
+            console.note(f'no track is called "{query}": taken for {tracks.name(rows[0])}')
         return rows[0]
     for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
         console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
+    near = f"these {len(rows)} come" if len(rows) > 1 else "this comes"
     raise AudiorecError(
-        f'no single track is called "{query}", these {len(rows)} come near: '
-        "give a number with --pick, or more of the name"
+        f'no single track is called "{query}", {near} near: give a number with --pick, or more of '
+        "the name"
     )

@@ -81,24 +81,26 @@ def _listeners(row, taste, k, keep_heard):
     """The rows of the table of listeners."""
     from audiorec_cli.retrieval.recommendation import audience as nearest_listeners
 
-    log, direction = taste.factors.log, taste.coordinates[row]
+    log = taste.factors.log
     left_out, log_row = ~has_taste(taste.factors), taste.known.log_rows[row]
     if not keep_heard and log_row >= 0:
         left_out |= log.plays[:, [log_row]].getnnz(axis=1) > 0
-    users, scores = nearest_listeners(direction, taste.factors.user_factors, left_out, k)
+    users, scores = nearest_listeners(
+        taste.coordinates[row], taste.factors.user_factors, left_out, k
+    )
     if not len(users):
         raise AudiorecError(
             f"nobody is left who has not played {taste.predicted.tracks.name(row)}: try "
             "--keep-heard"
         )
-    reasons = Reasons(taste.factors)
+    reasons = Reasons(taste.factors, taste.predicted, taste.coordinates)
     return [
         (
             rank,
             float(score),
             log.user_id[user],
             log.plays[user].nnz,
-            *reasons.of(log.plays[user], direction[None]),
+            *reasons.of(log.plays[user], [row]),
         )
         for rank, (score, user) in enumerate(zip(scores, users, strict=True), start=1)
     ]

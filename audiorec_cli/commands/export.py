@@ -24,8 +24,15 @@ PACKAGES = {
     Format.onnx: ("onnx", "onnxscript"),
     Format.safetensors: ("safetensors",),
 }
-# What files of these formats begin with
+# What files of these formats begin with, and what stands near the ends of those written here
 BEGINNINGS = {Format.npz: b"PK", Format.npy: b"\x93NUMPY", Format.parquet: b"PAR1"}
+MARKS = {
+    Format.npz: b"predicted_factors",
+    Format.parquet: b"predicted_factors",
+    Format.onnx: b"audiorec",
+    Format.safetensors: b"created_by",
+}
+NEAR_ENDS = 1 << 16  # bytes
 DRAWN, K = 200, 10  # tracks that tell how many of their nearest an index finds
 DEEP = 100  # candidates that a query may look at, to find nearly all; Voyager's own number is 10
 # Of the settings, what tells how to make the spectrograms that a network takes
@@ -116,8 +123,12 @@ def _require_place(chosen, out):
 
         names = names_path(out)
         require_file(names)
-        if names.exists() and not out.exists():
-            raise AudiorecError(f"{names} exists, of no index here: name another file to write")
+        if names.exists() != out.exists():
+            there, lacking = (names, "index") if names.exists() else (out, "list of names")
+            raise AudiorecError(
+                f"{there} exists without its {lacking}, so it is something else: name another file "
+                "to write"
+            )
 
 
 def _require_file(out, chosen):
@@ -127,13 +138,23 @@ def _require_file(out, chosen):
     require_file(out)
     if not out.exists():
         return
-    with open(out, "rb") as file:
-        beginning = file.read(8)
     is_such = FORMATS.get(out.suffix.lower()) is chosen
-    if not is_such or not beginning.startswith(BEGINNINGS.get(chosen, b"")):
+    if not is_such or not _is_written_here(out, chosen):
         raise AudiorecError(
-            f"{out} exists and is no {chosen.value} file: name another file, or remove it"
+            f"{out} exists and is no {chosen.value} file that export wrote: name another file, or "
+            "remove it"
         )
+    console.note(f"{out}: what is there is replaced")
+
+
+def _is_written_here(path, chosen):
+    """Whether a file looks like one of this format that export wrote."""
+    with open(path, "rb") as file:
+        first = file.read(NEAR_ENDS)
+        file.seek(max(0, path.stat().st_size - NEAR_ENDS))
+        last = file.read()
+    is_such = first.startswith(BEGINNINGS.get(chosen, b""))
+    return is_such and any(MARKS.get(chosen, b"") in part for part in (first, last))
 
 
 def _write_predictions(chosen, predicted, out):

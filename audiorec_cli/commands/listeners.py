@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audiorec_cli import console
+from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
 
 NAMES_SHOWN = 3
@@ -96,30 +97,50 @@ def read_history(path, user_id, predicted, log_format=None):
 
 
 def listener_of_history(history, predicted, factors, known):
-    """The Listener with a History, placed by one step of the fit."""
+    """The Listener with a History, placed by one step of the fit, or by sound if it is all new.
+
+    Tracks of the log that are in the library count; where the log has none, the library's do.
+    """
     from audiorec_cli import matching
     from audiorec_cli.listening.folding import fold_in_listeners, require_als
 
     require_als(factors, "--history")
+    in_library = matching.find_matches(predicted.tracks, history.tracks)
     by_artist = factors.params.get("items") == "artists"
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
     vector = fold_in_listeners(plays, factors)[0]
     n_tracks = console.counted(len(history.tracks), "track")
     if not vector.any():
-        raise AudiorecError(
-            f"{history.where}: {n_tracks}, and none that the factors were fitted to: give a "
-            "history with tracks of the log"
-        )
+        return _listener_by_sound(history, predicted, in_library, plays)
     others = np.setdiff1d(np.arange(len(history.tracks)), in_log.library_rows)
     names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
     console.note(
         f"{history.where}: {n_tracks}, and the log has {len(in_log.library_rows)} of them"
         + (f", not {names}" + " …" * (len(others) > NAMES_SHOWN) if names else "")
     )
-    in_library = matching.find_matches(predicted.tracks, history.tracks).library_rows
-    heard = np.union1d(heard_by(plays, known).indices, in_library)
+    heard = np.union1d(heard_by(plays, known).indices, in_library.library_rows)
     return Listener(history.name, vector, plays, heard)
+
+
+def _listener_by_sound(history, predicted, in_library, plays):
+    """The Listener amid what is predicted for the tracks played, by the logarithm of their plays.
+
+    in_library : Matches of the library's tracks with the history's; plays : of Listener, none
+    """
+    n_tracks, rows = console.counted(len(history.tracks), "track"), in_library.library_rows
+    weights = np.log1p(history.plays[in_library.log_rows])
+    vector = weights @ predicted.predicted_factors[rows]
+    if not vector.any():
+        raise AudiorecError(
+            f"{history.where}: {n_tracks}, and none that the factors were fitted to, or that is in "
+            "the library: give a history with tracks of either"
+        )
+    console.note(
+        f"{history.where}: {n_tracks}, and none that the factors were fitted to: placed by the "
+        f"sound of {len(rows)} in the library"
+    )
+    return Listener(history.name, vector, plays, rows)
 
 
 def _row_of(columns, values, n):
@@ -150,7 +171,7 @@ def _history_of_log(path, user_id, log_format):
     from audiorec_cli.listening import logs
     from audiorec_cli.listening.log_settings import Columns, LogSettings
 
-    settings = LogSettings(columns=Columns(of_one=True), format=log_format)
+    settings = LogSettings(columns=Columns(of_one=True, has_options=False), format=log_format)
     log = logs.read_log(path, settings).plays
     if user_id is None and len(log.user_id) > 1:
         shown = ", ".join(log.user_id[:NAMES_SHOWN])
@@ -166,27 +187,36 @@ def _history_of_log(path, user_id, log_format):
 
 
 class Reasons:
-    """Which of a listener's plays speaks most for a track, by Factors.
+    """Which of a listener's plays speaks most for a track.
 
     It is the play that adds most to the score (listening.folding.Contributions); with factors of
-    another model than "als" the one whose factors are nearest to the track's.
+    another model than "als", and in a space of the predictions' own, where that would hardly ever
+    be another than what was played most, the one whose factors are nearest to the track's.
+
+    factors : Factors; predicted : Predictions; coordinates : (n, n_factors) of their tracks
     """
 
-    def __init__(self, factors):
+    def __init__(self, factors, predicted, coordinates):
         from audiorec_cli.listening.folding import Contributions
 
-        self._factors = factors
-        is_als = factors.params.get("model") == "als"
+        self._factors, self._predicted, self._coordinates = factors, predicted, coordinates
+        is_als = factors.params.get("model") == "als" and not in_own_space(predicted)
         self._contributions = Contributions(factors) if is_als else None
 
-    def of(self, plays, directions):
-        """Names of the tracks played that speak most for each direction: k texts.
+    def of(self, plays, rows):
+        """Names of the tracks played that speak most for each track of the library: k texts.
 
-        plays : (1, n_tracks) CSR of one listener; directions : (k, n_factors)
+        plays : (1, n_tracks) CSR of one listener, of tracks of the log; rows : (k,) of the library
         """
-        log, rows = self._factors.log, plays.indices
+        log, played, directions = self._factors.log, plays.indices, self._coordinates[rows]
         if self._contributions is None:
-            parts = directions @ self._factors.track_factors[rows].T
+            parts = directions @ self._factors.track_factors[played].T
         else:
             parts = self._contributions.of(plays, directions)
-        return [log.tracks.name(rows[place]) for place in parts.argmax(axis=1)]
+        return [log.tracks.name(played[place]) for place in parts.argmax(axis=1)]
+
+    def by_sound(self, heard, rows):
+        """As `of`, of the tracks (m,) of the library that were heard: what sounds most alike."""
+        sound = self._predicted.predicted_factors
+        nearest = (sound[rows] @ sound[heard].T).argmax(axis=1)
+        return [self._predicted.tracks.name(heard[place]) for place in nearest]

@@ -46,7 +46,7 @@ def listening_of(factors_path, log_path, *, contrastive):
 def _listening_of_log(factors_path, log_path, contrastive):
     from audiorec_cli.commands.factorize import describe_reading
     from audiorec_cli.listening import logs
-    from audiorec_cli.listening.log_settings import LogSettings
+    from audiorec_cli.listening.log_settings import Columns, LogSettings
 
     if not contrastive:
         raise AudiorecError(
@@ -55,7 +55,7 @@ def _listening_of_log(factors_path, log_path, contrastive):
         )
     if factors_path is not None:
         raise AudiorecError("--log and --factors both name a log to learn from: leave one out")
-    reading = logs.read_log(log_path, LogSettings())
+    reading = logs.read_log(log_path, LogSettings(columns=Columns(has_options=False)))
     describe_reading(log_path, reading)
     return Listening(reading.plays, np.zeros(len(reading.plays.tracks), dtype=bool), None)
 

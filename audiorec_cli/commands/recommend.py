@@ -32,7 +32,7 @@ from audiorec_cli.commands.recommend_options import (
 from audiorec_cli.commands.similar_options import MaxPerArtist, PlaylistOut
 from audiorec_cli.commands.tasting import checkpoint_of, sureness_of, taste_of
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, found
+from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
 from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
 COLUMNS = ("rank", "score", "listeners", "artist", "title", "because", "track_id", "path")
@@ -44,7 +44,7 @@ def recommend(
     diversity: Diversity = 0.0, drop_outliers: DropOutliers = False,
     outlier_score: OutlierScore = None, blend: Blend = False, blend_at: BlendAt = None,
     out: PlaylistOut = None, relative_to: RelativeTo = None, predictions: PredictionsFile = None,
-    factors: FactorsFile = None, checkpoint: BlendCheckpoint = None,
+    factors: FactorsFile = None, mels: MelsFile = None, checkpoint: BlendCheckpoint = None,
     log_format: HistoryFormat = None, as_json: Json = False,
 ):  # fmt: skip
     """List the tracks of the library that a listener would like best and has not heard.
@@ -62,7 +62,7 @@ def recommend(
     trust = trust_of(blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
     taste = taste_of(path, predicted, factors_path, trained, trust=trust)
-    allowed = _allowed(taste, new_only, drop_outliers, outlier_score)
+    allowed = _allowed(taste, new_only, drop_outliers, outlier_score, mels)
     limits = limits_of(predicted.tracks, {"artist": max_per_artist})
     rules = Rules(min(k, int(allowed.sum())), tuple(limits), diversity)
     recommender = Recommender(taste.coordinates, allowed, rules, sureness_of(taste, trained))
@@ -109,8 +109,10 @@ def _require_table(out):
     return files.require_writable(out, "recommendations")
 
 
-def _allowed(taste, new_only, drop_outliers, outlier_score):
+def _allowed(taste, new_only, drop_outliers, outlier_score, mels):
     """(n,) bool: the tracks that the options let into a list."""
+    if mels is not None and not drop_outliers:
+        raise AudiorecError("--mels goes with --drop-outliers: add it")
     if outlier_score is not None and not drop_outliers:
         raise AudiorecError("--outlier-score goes with --drop-outliers: add it")
     is_allowed = np.ones(len(taste.predicted.tracks), dtype=bool)
@@ -122,7 +124,8 @@ def _allowed(taste, new_only, drop_outliers, outlier_score):
                 "or add new tracks with 'audiorec mels' and 'audiorec predict'"
             )
     if drop_outliers:
-        return is_allowed & ~outlier_rows(taste.predicted, taste.known, min_score=outlier_score)
+        is_outlier = outlier_rows(taste.predicted, taste.known, mels=mels, min_score=outlier_score)
+        return is_allowed & ~is_outlier
     return is_allowed
 
 
@@ -162,7 +165,11 @@ def _print_or_write(ranked, listener, taste, out, relative_to, as_json):
         return
     if out is not None:
         console.note(f"{out}: {console.counted(len(rows), 'track')}")
-    because = Reasons(taste.factors).of(listener.plays, taste.coordinates[rows])
+    reasons = Reasons(taste.factors, predicted, taste.coordinates)
+    if listener.plays.nnz:
+        because = reasons.of(listener.plays, rows)
+    else:
+        because = reasons.by_sound(listener.heard, rows)
     tags = predicted.tracks.take(rows)
     listeners, scores = taste.known.listeners[rows].tolist(), [score for _, score in ranked]
     table = zip(

@@ -167,6 +167,9 @@ Try, in this folder:
     audiorec factorize listens.tsv
     audiorec train --epochs 40
     audiorec similar "Juicy" -k 10
+    audiorec recommend listener-0001 --new-only
+    audiorec audience "Juicy"
+    audiorec outliers
 
 Made with seed {seed}: the same settings make the same library again.
 """

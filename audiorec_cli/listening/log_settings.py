@@ -24,6 +24,7 @@ class Columns:
 
     group : a column that splits each listener into several, such as a playlist
     of_one : the log may have no column of the listener, being one person's history
+    has_options : the command has options that name columns, and --group-by
     """
 
     user: str | None = None
@@ -32,6 +33,7 @@ class Columns:
     time: str | None = None
     group: str | None = None
     of_one: bool = False
+    has_options: bool = True
 
     @property
     def named(self):

@@ -30,9 +30,15 @@ COLUMN_NAMES = {
     "mbid": ("recording_mbid", "track_mbid", "mbid", "musicbrainz_trackid"),
 }
 ALONE = "if it is one person's history, split it with --group-by session, else "
-REMEDY = (
+NAMING = (
     "name its columns with --user-column, --track-column, --plays-column and --timestamp-column"
 )
+RENAMING = "call its columns user_id, track_id (or artist and title), plays and timestamp"
+
+
+def remedy_of(columns):
+    """What to do with a table whose Columns are not found."""
+    return NAMING if columns.has_options else RENAMING
 
 
 def has_fields(lines, *, n, tests):
@@ -150,7 +156,7 @@ def _find_columns(header, columns):
         if not instead & {*found}:
             raise Unreadable(
                 f"has no column for the {meaning} in its first line, {shown}: "
-                + ALONE * (meaning == "user")
-                + f"add a line that names the columns, or {REMEDY}"
+                + ALONE * (meaning == "user" and columns.has_options)
+                + f"add a line that names the columns, or {remedy_of(columns)}"
             )
     return found

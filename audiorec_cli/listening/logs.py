@@ -11,7 +11,7 @@ from audiorec_cli.listening.log_files import log_files
 from audiorec_cli.listening.log_plays import ITEM, LISTENER, to_plays, within
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_source import ANONYMOUS, Unreadable
-from audiorec_cli.listening.log_tables import REMEDY
+from audiorec_cli.listening.log_tables import remedy_of
 from audiorec_cli.listening.numbering import NO_TEXT, Numbering
 from audiorec_cli.listening.times import in_seconds
 from audiorec_cli.records import Plays
@@ -190,7 +190,8 @@ class _Tally:
                 f"{path}: {self.n_broken} of {self.n_rows} rows are broken ("
                 + "; ".join(self.shown)
                 + "): mend the log"
-                + f", or {REMEDY}" * (format_name in ("table", "parquet"))
+                + f", or {remedy_of(self._settings.columns)}"
+                * (format_name in ("table", "parquet"))
             )
         if not any(map(len, self.good)):
             raise AudiorecError(f"{path} holds no play of a track: name another log")

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from typing import NamedTuple
 
 from rapidfuzz import fuzz, process, utils
 
@@ -13,19 +14,28 @@ POSSIBLE_SCORE = 65.0
 CANDIDATES = 10
 
 
+class Answer(NamedTuple):
+    """What a query may mean.
+
+    rows : of tracks, the likeliest first; empty where nothing is near
+    is_exact : whether they are called as the query is spelt; is_clear : whether it means the first
+    """
+
+    rows: list[int]
+    is_exact: bool
+    is_clear: bool
+
+
 def find_tracks(query, tracks):
-    """Rows of the tracks that a query may mean; a single one where it is clear.
+    """The Answer to a query: the tracks that it may mean.
 
     query : a track_id, a path or its end, a title, or "artist - title", exact or nearly right
     tracks : Tracks
-    Returns a list of rows, the likeliest first, at most CANDIDATES unless the match is exact;
-    empty where nothing is near.
+    There are at most CANDIDATES rows unless they are exact, and one where it is clear.
     """
-    for values in (tracks.track_id, tracks.path):
-        if query in values:
-            return [values.index(query)]
-    rows = _rows_named(query, tracks)
-    return rows or _rows_nearly_named(query, tracks)
+    if rows := _rows_called(query, tracks):
+        return Answer(rows, is_exact=True, is_clear=len(rows) == 1)
+    return _nearly_called(query, tracks)
 
 
 def find_paths(locations, tracks, audio_folder):
@@ -48,8 +58,11 @@ def _composed(path):
     return unicodedata.normalize("NFC", path)
 
 
-def _rows_named(query, tracks):
-    """Rows whose path ends in the query, or that are called that, or whose name has it in it."""
+def _rows_called(query, tracks):
+    """Rows whose track_id, path or its end, or name is the query, or whose name has it in it."""
+    for values in (tracks.track_id, tracks.path):
+        if query in values:
+            return [values.index(query)]
     wanted, asked_path = plain(query), "/" + query.replace("\\", "/").lstrip("./")
 
     def is_path(row):
@@ -69,7 +82,7 @@ def _rows_named(query, tracks):
     return []
 
 
-def _rows_nearly_named(query, tracks):
+def _nearly_called(query, tracks):
     names = [tracks.name(row) for row in range(len(tracks))]
     scores = {}
     for choices in (tracks.title, names):
@@ -86,5 +99,5 @@ def _rows_nearly_named(query, tracks):
     if rows and scores[rows[0]] >= CLEAR_SCORE:
         runner_up = scores[rows[1]] if len(rows) > 1 else 0
         if scores[rows[0]] - runner_up >= CLEAR_MARGIN:
-            return rows[:1]
-    return rows
+            return Answer(rows[:1], is_exact=False, is_clear=True)
+    return Answer(rows, is_exact=False, is_clear=False)
