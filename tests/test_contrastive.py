@@ -176,14 +176,19 @@ def test_after_ctrl_c_it_goes_on_as_if_nothing_had_been(world, audiorec, monkeyp
     assert "others than cut.h5 was trained on" in err
 
 
-def test_songs_of_an_artist_share_the_plays_of_the_artist(world, here, audiorec):
-    rows = [f"u{user}\tartist {user % 2}\t2\n" for user in range(6)]
-    # the two artists of the library, bound to each other by one listener
-    (here / "log.tsv").write_text("user_id\tartist\tplays\n" + "".join(rows) + "u0\tartist 1\t1\n")
+def test_songs_of_an_artist_share_the_plays_of_the_artist(here, audiorec, mels_file, tracks):
+    names = [f"artist {row % 10}" for row in range(N)]
+    mels_file("mels.h5", tracks=replace(tracks(N), artist=names), n=N)
+    rows = [f"u{u}\tartist {a}\t2\n" for u in range(6) for a in range(u % 2, 10, 2)]
+    (here / "log.tsv").write_text("user_id\tartist\tplays\n" + "".join(rows))
     artist = ("--match", "artist", "--epochs", 1, "--log", "log.tsv")
     status, _, err = audiorec("train", "--objective", "contrastive", *SHORT, *artist)
     assert status == 0, err
     assert f"{N} of {N} tracks are in the log: {N} by artist" in err
+    split = files.load_checkpoint("model.h5").split
+    artists = {part: {int(name.split("/")[1]) % 10 for name in split[part]} for part in split}
+    assert artists["train"].isdisjoint(artists["validation"])
+    assert len(split["train"]) > len(artists["train"])
 
 
 def test_a_log_without_shared_listeners_is_one_line(world, audiorec):
@@ -191,6 +196,10 @@ def test_a_log_without_shared_listeners_is_one_line(world, audiorec):
     status, out, err = audiorec(*CONTRAST, "--log", "log.tsv")
     assert (status, out) == (1, "")
     assert "error: no listener of the log plays two of the 27 tracks to train on" in err
+    write_log(np.ones((1, N), dtype=bool))
+    status, out, err = audiorec(*CONTRAST, "--log", "log.tsv")
+    assert (status, out) == (1, "")
+    assert "share as many listeners, so nothing tells which belong together" in err
     plays = world.copy()
     # whoever plays it, plays nothing else
     plays[:, 7] = np.arange(N_USERS) == 0

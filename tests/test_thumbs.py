@@ -354,12 +354,13 @@ def test_a_name_that_several_tracks_have_is_none(
     table = tracks(12)
     mels_file("mels.h5", 12, tracks=replace(table, title=["same"] * 5 + table.title[5:]))
     checkpoint_file("model.h5")
-    write_thumbs("s,same,up", *mixed("s"))
+    write_thumbs("s,same,up", *mixed("s"), "same,folder/5,up")
     status, _, err = audiorec(*TUNE, "--epochs", 1)
     assert status == 0, err
     assert (
         "1 thumb left out, of names that several tracks have, so give their track_id: same" in err
     )
+    assert "1 seed taken for stations, as several tracks are called so: same" in err
 
 
 def test_a_column_of_stations_names_no_tracks(trained, audiorec):

@@ -25,6 +25,8 @@ def load_thumbs(path, library):
     rows_of = _rows_of_names(reading, library)
     known = [thumb for thumb in reading.thumbs if len(rows_of[thumb.track]) == 1]
     _describe_unknown(path, reading, rows_of, library, n_known=len(known))
+    if not reading.names_stations:
+        _describe_ambiguous_seeds(path, known, rows_of)
     seeds = {}  # what a seed is → its number
     numbers = []
     for thumb in known:
@@ -99,6 +101,16 @@ def _describe_unknown(path, reading, rows_of, library, *, n_known):
         raise AudiorecError(
             f"no track of {path} is in the library, which has {shown} …: name them by track_id, "
             'path, "artist - title" or title'
+        )
+
+
+def _describe_ambiguous_seeds(path, known, rows_of):
+    seeds = list(dict.fromkeys(t.seed for t in known if len(rows_of[t.seed]) > 1))
+    if seeds:
+        shown = "; ".join(seeds[:NAMES_SHOWN]) + " …" * (len(seeds) > NAMES_SHOWN)
+        console.note(
+            f"{path}: {console.counted(len(seeds), 'seed')} taken for stations, as several tracks "
+            f"are called so: {shown}; where a track is meant give its track_id"
         )
 
 

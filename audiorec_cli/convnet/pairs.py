@@ -20,7 +20,7 @@ class SharedListeners:
     def __init__(self, plays, train, others=()):
         self.rows = np.unique(np.concatenate([train, others]).astype(np.int64))
         self._played = _ones(plays[:, self.rows].T)
-        is_trained = np.isin(self.rows, train)
+        self._is_trained = is_trained = np.isin(self.rows, train)
         n_played = is_trained @ self._played
         weights = np.divide(1, n_played, out=np.zeros(len(n_played)), where=n_played > 0)
         self._weighted = self._played.multiply(weights).tocsr()
@@ -43,6 +43,12 @@ class SharedListeners:
     def has_partner(self):
         """(k,) bool, of `rows`: whether another one, a training track, shares a listener."""
         return self._first.totals > 0
+
+    @property
+    def binds_all_alike(self):
+        """Whether each listener plays all training tracks or none, so that all are one taste."""
+        played = self._played[self._is_trained]
+        return bool((played.getnnz(axis=0) % played.shape[0] == 0).all())
 
     def places(self, rows):
         """Where rows (k,) of the log stand in `rows`: (k,) int64."""
@@ -81,6 +87,11 @@ def with_partners(plays, train, validation):
             "tells which belong together: add tracks to the library, or take a log of more plays"
         )
     shared = SharedListeners(plays, train[learnt], validation)
+    if shared.binds_all_alike:
+        raise AudiorecError(
+            f"every two of the {learnt.sum()} tracks to train on share as many listeners, so "
+            "nothing tells which belong together: take a log of more listeners"
+        )
     validates = shared.has_partner[shared.places(validation)]
     if not validates.any():
         raise AudiorecError(
