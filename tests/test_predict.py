@@ -1,7 +1,7 @@
 """audiorec predict: factors of a track, and how sure of them the network is."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import h5py
 import numpy as np
@@ -65,6 +65,21 @@ def test_a_network_without_variances_writes_no_deviations(two_excerpts, audiorec
     checkpoint_file("model.h5")
     assert audiorec("predict", "--device", "cpu")[0] == 0
     assert files.load_predictions("predictions.h5").deviation is None
+
+
+def test_predictions_of_another_space_are_replaced_with_a_note(
+    two_excerpts, audiorec, checkpoint_file
+):
+    checkpoint_file("model.h5")
+    said = "predictions.h5: predictions that were made by other factors are replaced"
+    assert said not in audiorec("predict", "--device", "cpu")[2]
+    assert said not in audiorec("predict", "--device", "cpu")[2]
+    old = files.load_predictions("predictions.h5")
+    params = {**old.params, "factors": "of another log"}
+    files.save_predictions("predictions.h5", replace(old, params=params))
+    status, _, err = audiorec("predict", "--device", "cpu")
+    assert status == 0
+    assert said in err
 
 
 def test_spectrograms_of_other_windows_are_refused(

@@ -72,12 +72,25 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
             "factors": trained.settings.get("factors"),
         },
     )
+    _describe_replaced(out, predictions)
     files.save_predictions(out, predictions)
     console.note(
         f"{out}: factors of {len(library.tracks)} tracks"
         + (", with their deviations" if predicted.deviation is not None else "")
         + (", in a space of their own" if in_own_space(predictions) else "")
     )
+
+
+def _describe_replaced(out, predictions):
+    """Note where a file with predictions in another space is written over."""
+    from audiorec_cli import files
+
+    try:
+        space = files.load_predictions(out).params.get("factors")
+    except (AudiorecError, OSError):
+        return  # none, or none that could be read
+    if space != predictions.params["factors"]:
+        console.note(f"{out}: predictions that were made by other factors are replaced")
 
 
 def require_same_spectrograms(trained, library, mels):
