@@ -97,37 +97,41 @@ def read_history(path, user_id, predicted, log_format=None):
 
 
 def listener_of_history(history, predicted, factors, known):
-    """The Listener with a History, placed by one step of the fit, or by sound if it is all new.
+    """The Listener with a History, placed by one step of the fit.
 
-    Tracks of the log that are in the library count; where the log has none, the library's do.
+    Its tracks that the factors were fitted to count; where there are none, those of the library do,
+    by what is predicted from their sound. AudiorecError where there are none of these either.
     """
     from audiorec_cli import matching
     from audiorec_cli.listening.folding import fold_in_listeners, require_als
 
     require_als(factors, "--history")
-    in_library = matching.find_matches(predicted.tracks, history.tracks)
     by_artist = factors.params.get("items") == "artists"
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
     vector = fold_in_listeners(plays, factors)[0]
-    n_tracks = console.counted(len(history.tracks), "track")
+    in_library = matching.find_matches(predicted.tracks, history.tracks)
+    heard = np.union1d(heard_by(plays, known).indices, in_library.library_rows)
     if not vector.any():
-        return _listener_by_sound(history, predicted, in_library, plays)
+        return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
+    n_tracks = console.counted(len(history.tracks), "track")
     others = np.setdiff1d(np.arange(len(history.tracks)), in_log.library_rows)
     names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
     console.note(
         f"{history.where}: {n_tracks}, and the log has {len(in_log.library_rows)} of them"
         + (f", not {names}" + " …" * (len(others) > NAMES_SHOWN) if names else "")
     )
-    heard = np.union1d(heard_by(plays, known).indices, in_library.library_rows)
     return Listener(history.name, vector, plays, heard)
 
 
-def _listener_by_sound(history, predicted, in_library, plays):
+def _listener_by_sound(history, predicted, in_library, heard, shape):
     """The Listener amid what is predicted for the tracks played, by the logarithm of their plays.
 
-    in_library : Matches of the library's tracks with the history's; plays : of Listener, none
+    in_library : Matches of the library's tracks with the history's; heard : as in Listener
+    shape : of the plays there, of which none count
     """
+    from scipy.sparse import csr_matrix
+
     n_tracks, rows = console.counted(len(history.tracks), "track"), in_library.library_rows
     weights = np.log1p(history.plays[in_library.log_rows])
     vector = weights @ predicted.predicted_factors[rows]
@@ -140,7 +144,7 @@ def _listener_by_sound(history, predicted, in_library, plays):
         f"{history.where}: {n_tracks}, and none that the factors were fitted to: placed by the "
         f"sound of {len(rows)} in the library"
     )
-    return Listener(history.name, vector, plays, rows)
+    return Listener(history.name, vector, csr_matrix(shape, dtype=np.float32), heard)
 
 
 def _row_of(columns, values, n):

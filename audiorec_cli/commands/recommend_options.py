@@ -23,7 +23,8 @@ HistoryFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="Recommend to the listener with this history: a log of any format that factorize "
-        "reads, or a playlist of the library. Tracks of the log count.",
+        "reads, or a playlist of the library. Tracks of the log count, or where it has "
+        "none of them the library's, by sound.",
     ),
 ]
 HistoryFormat = Annotated[
