@@ -23,7 +23,7 @@ ARGUMENTS = {
     "evaluate": ("--no-baselines",),
     "similar": ("title 1",),
     "recommend": ("u",),
-    "audience": ("title 7",),
+    "audience": ("title 23",),
     "outliers": (),
     "top-activations": ("--device", "cpu"),
     "filters": ("--device", "cpu"),
@@ -86,8 +86,9 @@ def folder(here, write_tone, mels_file, factors_file, checkpoint_file, predictio
             )
         if READS[command] == ("factors.h5", "predictions.h5"):
             # two tracks more than the log has, in the space of its factors
+            makers["factors.h5"] = lambda: factors_file("factors.h5", 22)
             makers["predictions.h5"] = lambda: predictions_file(
-                "predictions.h5", np.eye(3, dtype=np.float32)[np.arange(8) % 3]
+                "predictions.h5", np.eye(3, dtype=np.float32)[np.arange(24) % 3]
             )
         for name in READS[command]:
             makers[name]()

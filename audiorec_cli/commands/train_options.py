@@ -254,7 +254,7 @@ LearningRate = Annotated[
     float | None,
     _optimiser(
         min=1e-9,
-        max=1000,
+        max=1e30,  # beyond float32 the optimiser overflows
         help="The highest learning rate, which is that at the start or after the warm-up.",
         show_default=_of_presets("training", "learning_rate"),
     ),
