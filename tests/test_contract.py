@@ -196,7 +196,7 @@ def test_an_output_that_is_something_else_is_left_alone(folder, audiorec, comman
     (here / WRITES[command]).write_text("my diary")
     status, out, err = audiorec(command, *ARGUMENTS[command])
     assert_one_line(status, out, err)
-    assert re.search(r"exists and holds no \w+: name another file, or remove it", err)
+    assert re.search(r"exists and holds no \w+: name another file to write", err)
     assert (here / WRITES[command]).read_text() == "my diary"
 
 
@@ -371,8 +371,8 @@ def test_demo_refuses_what_it_could_spoil(here, audiorec):
     (here / "full").mkdir()
     (here / "full/diary.txt").write_text("mine")
     for folder, message in (
-        ("full", "full exists and is not empty: name another folder, or remove it"),
-        ("full/diary.txt", "exists and is not empty"),
+        ("full", "full exists and is not empty: name another folder"),
+        ("full/diary.txt", "full/diary.txt is no folder: name a folder to make"),
         ("no/such/place", "cannot be made: No such file or directory: name another folder"),
     ):
         status, out, err = audiorec("demo", folder)

@@ -191,7 +191,7 @@ def test_a_projector_is_written_over_and_nothing_else_is(predicted, audiorec, he
     for folder in ("projector", "other"):
         status, out, err = audiorec("export", folder)
         assert (status, out) == (1, "")
-        assert f"{folder} exists and is no projector of audiorec" in err
+        assert f"{folder} holds something else than a projector of audiorec" in err
 
 
 @pytest.mark.parametrize("out", ["t.voy", "projector"])
@@ -377,6 +377,20 @@ def test_the_format_that_is_asked_for_goes_before_the_suffix(predicted, audiorec
     assert np.load("t.npz").shape == (40, 4)
     exported(audiorec, "v1.2", "--format", "projector")
     assert (here / "v1.2/tensors.tsv").exists()
+
+
+def test_a_projector_has_no_suffix_unless_asked(predicted, audiorec, here):
+    (here / "d.npz").mkdir()
+    (here / "my.csv").write_text("mine")
+    status, _, err = audiorec("export", "d.npz")
+    assert status == 1
+    assert "d.npz is a folder: name a file to write, or say --format projector" in err
+    status, _, err = audiorec("export", "my.csv", "--format", "projector")
+    assert status == 1
+    assert "my.csv is no folder: name a folder to make" in err
+    assert (here / "my.csv").read_text() == "mine"
+    exported(audiorec, "d.npz", "--format", "projector")
+    assert (here / "d.npz/tensors.tsv").exists()
 
 
 @pytest.mark.parametrize(

@@ -378,9 +378,15 @@ def test_clips_that_are_not_ours_are_left_alone(library, linked, tmp_path, capfd
     (tmp_path / "mine/clips/thesis.txt").write_text("mine")
     (tmp_path / "file").write_text("mine")
     (tmp_path / "broken").symlink_to("nowhere")
-    for folder in ("page", "mine", "file", "broken"):
+    other = "holds something else than a page of audiorec: name another folder"
+    for folder, why in (
+        ("page", other),
+        ("mine", other),
+        ("file", "is no folder: name a folder to make"),
+        ("broken", "is no folder: name a folder to make"),
+    ):
         assert make(library, tmp_path / folder, "--no-filters") == 1
-        assert f"{folder} exists and is no page of audiorec" in capfd.readouterr().err
+        assert f"{folder} {why}" in capfd.readouterr().err
     assert others.read_bytes() == b"mine"
     assert (tmp_path / "mine/clips/thesis.txt").exists()
 
@@ -482,7 +488,7 @@ def test_nothing_half_written_after_ctrl_c(library, tmp_path, monkeypatch):
 def test_a_folder_of_other_things_is_left_alone(library, tmp_path, capfd):
     (tmp_path / "index.html").write_text("my homepage")
     assert make(library, tmp_path) == 1
-    assert "exists and is no page of audiorec: name another folder" in capfd.readouterr().err
+    assert "holds something else than a page of audiorec" in capfd.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["my homepage"]
     assert make(library, tmp_path / "no/such") == 1
     assert "no such folder to make such in" in capfd.readouterr().err

@@ -25,8 +25,10 @@ def demo(
     from audiorec_cli.demo.library import DemoSettings
 
     existed = folder.exists()
-    if existed and (not folder.is_dir() or any(folder.iterdir())):
-        raise AudiorecError(f"{folder} exists and is not empty: name another folder, or remove it")
+    if existed and not folder.is_dir():
+        raise AudiorecError(f"{folder} is no folder: name a folder to make")
+    if existed and any(folder.iterdir()):
+        raise AudiorecError(f"{folder} exists and is not empty: name another folder")
     try:
         folder.mkdir(exist_ok=True)
         unfinished = folder / ".unfinished"

@@ -90,6 +90,10 @@ def export(
 
 def _format_of(out):
     if out.is_dir():
+        if out.suffix.lower() in FORMATS and out.suffix:
+            raise AudiorecError(
+                f"{out} is a folder: name a file to write, or say --format projector"
+            )
         return Format.projector
     is_other = out.exists() or out.name.startswith(".")
     if out.suffix.lower() not in FORMATS or (not out.suffix and is_other):
@@ -141,8 +145,8 @@ def _require_file(out, chosen):
     is_such = FORMATS.get(out.suffix.lower()) is chosen
     if not is_such or not _is_written_here(out, chosen):
         raise AudiorecError(
-            f"{out} exists and is no {chosen.value} file that export wrote: name another file, or "
-            "remove it"
+            f"{out} exists and is no {chosen.value} file that export wrote: name another file to "
+            "write"
         )
     console.note(f"{out}: what is there is replaced")
 

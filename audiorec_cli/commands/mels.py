@@ -170,8 +170,8 @@ def _check_goes_on(held, out, folder, params, paths):
         if held.params.get(name) != value:
             option = name.replace("_", "-")
             raise AudiorecError(
-                f"{out} was made with --{option} {held.params.get(name)}: repeat it, name another "
-                "OUT, or remove it"
+                f"{out} was made with --{option} {held.params.get(name)}: repeat it, or name "
+                "another OUT"
             )
     before = held.audio_folder
     if not len(held.tracks) or before == folder:

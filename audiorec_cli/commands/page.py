@@ -1,6 +1,5 @@
 """audiorec page: a folder to open in a browser, with the map, the filters and the sound."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -96,23 +95,17 @@ def page(
 
 def _require_folder(folder):
     """Refuse a folder that holds anything but a page made here, or the clips of one begun."""
-    from audiorec_cli.output.writing import require_folder
+    from audiorec_cli.output.writing import require_folder_of
 
-    if not os.path.lexists(folder):
-        require_folder(folder.parent, f"to make {folder.name} in")
-        return
-    clips = folder / CLIPS
-    if not folder.is_dir() or not _is_ours(folder) or clips.is_symlink() or clips.is_file():
-        raise AudiorecError(
-            f"{folder} exists and is no page of audiorec: name another folder, or remove it"
-        )
-    require_folder(folder, "")
+    require_folder_of(folder, _is_ours, "a page of audiorec")
 
 
 def _is_ours(folder):
     from audiorec_cli.output.page import HEAD_BYTES, is_page
 
     index, clips = folder / INDEX, folder / CLIPS
+    if clips.is_symlink() or clips.is_file():
+        return False
     if index.is_file():
         with open(index, "rb") as file:
             return is_page(file.read(HEAD_BYTES))

@@ -101,7 +101,7 @@ def _require_table(out):
         require_file(out)
         if out.exists() and not is_ours(out):
             raise AudiorecError(
-                f"{out} exists and holds no recommendations: name another file, or remove it"
+                f"{out} exists and holds no recommendations: name another file to write"
             )
         return None
     if out.suffix.lower() not in files.SUFFIXES:

@@ -78,7 +78,7 @@ def require_writable(path, kind):
     if path.exists() and not path.is_file():
         raise AudiorecError(f"{path} is no regular file: name a file to write")
     if path.exists() and kind_of(path) != kind:
-        raise AudiorecError(f"{path} exists and holds no {kind}: name another file, or remove it")
+        raise AudiorecError(f"{path} exists and holds no {kind}: name another file to write")
     if not os.access(path.parent, os.W_OK):
         raise AudiorecError(f"{path.parent}: no permission to write there: name another file")
 

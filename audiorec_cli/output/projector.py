@@ -1,12 +1,10 @@
 """A folder that TensorBoard's embedding projector shows."""
 
 import io
-import os
 
 import numpy as np
 
-from audiorec_cli.errors import AudiorecError
-from audiorec_cli.output.writing import PART, one_line, require_folder, write_together
+from audiorec_cli.output.writing import PART, one_line, require_folder_of, write_together
 
 CONFIG = "projector_config.pbtxt"
 TENSORS, METADATA = "tensors.tsv", "metadata.tsv"
@@ -24,14 +22,7 @@ embeddings {{
 
 def require_projector(folder):
     """Refuse a place that no folder can be made in, and a folder that holds anything else."""
-    if not os.path.lexists(folder):
-        require_folder(folder.parent, f"to make {folder.name} in")
-        return
-    if not folder.is_dir() or not _is_ours(folder):
-        raise AudiorecError(
-            f"{folder} exists and is no projector of audiorec: name another folder, or remove it"
-        )
-    require_folder(folder, "")
+    require_folder_of(folder, _is_ours, "a projector of audiorec")
 
 
 def _is_ours(folder):

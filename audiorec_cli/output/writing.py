@@ -32,6 +32,21 @@ def require_folder(folder, purpose):
         raise AudiorecError(f"{folder}: no permission to write there: name another")
 
 
+def require_folder_of(folder, is_ours, what):
+    """Refuse a place that no folder can be made in, and a folder that holds anything else.
+
+    is_ours : whether a folder that is there holds nothing else; what : it holds, in words
+    """
+    if not os.path.lexists(folder):
+        require_folder(folder.parent, f"to make {folder.name} in")
+        return
+    if not folder.is_dir():
+        raise AudiorecError(f"{folder} is no folder: name a folder to make")
+    if not is_ours(folder):
+        raise AudiorecError(f"{folder} holds something else than {what}: name another folder")
+    require_folder(folder, "")
+
+
 def write_whole(data, out):
     """Write bytes to the path `out`, whole or not at all; raises as write_together."""
     write_together({Path(out): data})
