@@ -90,6 +90,14 @@ def test_help_tells_each_models_default(audiorec, monkeypatch):
     assert "als 1.0, bpr 0.001, lmf 5.0, vector-exp 0.1" in out
 
 
+def test_titles_without_artists_are_told(here, audiorec):
+    rows = "".join(f"u{u},title {t}\n" for u in range(4) for t in range(3))
+    (here / "log.csv").write_text("user,title\n" + rows)
+    status, _, err = audiorec("factorize", "log.csv", "--factors", 2)
+    assert status == 0, err
+    assert "the log names no artists, so tracks of the same title count as one" in err
+
+
 def test_holdout_sets_whole_artists_aside(factorized, audiorec, log):
     factors = factorized("--holdout", 0.4)
     held_out = factors.is_held_out

@@ -109,9 +109,10 @@ def test_broken_rows_are_left_out_and_counted(tmp_path):
         ("", "is empty"),
         (
             "user_id,track_id,plays\nu,t,many\nu,x,1\n",
-            r"1 of 2 rows .*line 2: no num.*--plays-column",
+            r"broken rows, 1 of 2 .*line 2: no num.*--plays-column",
         ),
         ("user_id,track_id,plays\nu,t,1e39\nu,x,1\n", r"line 2: no number of plays.*mend the log"),
+        ("user_id,track_id,plays\nu,t,-1\nu,x,1\n", r"line 2: fewer than no plays.: mend the log$"),
         ("user_id,track_id\nu,t\n".encode("utf-16"), "is no text in UTF-8: .*CSV in UTF-8"),
         ('[{"ts": "2023-01-01"}]', "is JSON, but no history that is known: name its layout"),
         (b"\x1f\x8b\x08\x00abc", "is no text in UTF-8: unpack it"),

@@ -152,7 +152,30 @@ def test_a_history_that_shares_nothing_with_the_log_is_one_line(world, audiorec)
     (world / "other.csv").write_text("artist,title\nX,Y\nX,Z\n")
     status, out, err = audiorec("recommend", "--history", "other.csv")
     assert (status, out) == (1, "")
-    assert "other.csv: 2 tracks, and none that the factors were fitted to" in err
+    assert "other.csv: 2 tracks, such as X - Y, and none that the factors were fitted to" in err
+    assert err.endswith(": give a history with tracks of either\n")
+
+
+@pytest.mark.parametrize(
+    ("header", "lacking"), [("combo,song", "artist"), ("artist,tune", "title")]
+)
+def test_a_history_whose_columns_are_half_known_is_told_which_it_lacks(
+    world, audiorec, header, lacking
+):
+    (world / "mine.csv").write_text(f"{header}\nartist 0,title 2\nartist 0,title 4\n")
+    status, out, err = audiorec("recommend", "--history", "mine.csv")
+    assert (status, out) == (1, "")
+    assert f"call its column with the {lacking}s {lacking}" in err.splitlines()[-1]
+
+
+def test_a_history_of_one_listener_needs_no_name(world, audiorec):
+    (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\n")
+    status, out, err = audiorec("recommend", "ann", "--history", "mine.csv")
+    assert (status, out) == (1, "")
+    assert "mine.csv is the history of one listener: leave out USER" in err
+    (world / "bob.csv").write_text("user_id,track_id\nbob,folder/2\nbob,folder/4\n")
+    _, _, err = audiorec("recommend", "ann", "--history", "bob.csv")
+    assert 'bob.csv has no listener "ann" (it has bob): check the name' in err
 
 
 def test_a_history_of_new_tracks_alone_is_placed_by_their_sound(world, audiorec):
@@ -500,9 +523,15 @@ def test_a_parquet_file_that_is_something_else_is_left_alone(world, audiorec):
 
 
 def test_a_history_names_what_the_log_does_not_know(world, audiorec):
-    (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nmisspelt\n")
+    (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/25\nmisspelt\n")
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    assert "mine.csv: 3 tracks, and the log has 2 of them, not misspelt\n" in err
+    told = (
+        "4 tracks, 2 in the log, 1 in the library alone, counted as heard, 1 in neither: misspelt"
+    )
+    assert f"mine.csv: {told}\n" in err
+    (world / "known.csv").write_text("track_id\nfolder/2\nfolder/4\n")
+    _, _, err = audiorec("recommend", "--history", "known.csv", "-k", 3)
+    assert "known.csv: 2 tracks, 2 in the log\n" in err
 
 
 def test_what_sound_places_counts_as_much_less_as_it_was_amiss(world, audiorec, checkpoint_file):

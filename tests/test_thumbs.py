@@ -67,7 +67,9 @@ def test_broken_rows_are_counted_and_too_many_are_an_error(tmp_path):
     assert len(reading.thumbs) == 99
     assert reading.broken_shown == ['line 200: "" is no thumb']
     (tmp_path / "thumbs").write_text(f"{good},x,up\ns,,up\ns,x,5\ns,x,4\n")
-    message = "4 of 103 rows are broken .line 199: no seed; line 200: no track; line 201: .5. is no"
+    message = (
+        "has broken rows, 4 of 103 .line 199: no seed; line 200: no track; line 201: .5. is no"
+    )
     with pytest.raises(AudiorecError, match=message):
         read_thumbs(tmp_path / "thumbs")
 

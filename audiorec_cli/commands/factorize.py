@@ -324,6 +324,11 @@ def describe_reading(log, reading):
         )
     if reading.items == "artists":
         console.note("the log knows no tracks, so its artists are taken as the items")
+    if reading.lacks == "artist" and "track" not in reading.named_by:
+        console.note(
+            "the log names no artists, so tracks of the same title count as one: call the column "
+            "of the artists artist, if it has one"
+        )
 
 
 def _describe_result(out, reading, fitted):

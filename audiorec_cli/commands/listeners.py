@@ -29,12 +29,14 @@ class History(NamedTuple):
     """What a file tells of one listener: tracks, with the plays (k,) of each.
 
     where : the file; tracks : LoggedTracks, or the Tracks of a playlist
+    lacks : as of a LogReading
     """
 
     where: Path
     name: str
     tracks: Any
     plays: np.ndarray
+    lacks: str = ""
 
 
 def has_taste(factors):
@@ -77,7 +79,7 @@ def _nearly(user_id, user_ids):
     from rapidfuzz import process
 
     names = [name for name, _, _ in process.extract(user_id, user_ids, limit=NAMES_SHOWN)]
-    return f" (it has {', '.join(names)} …)" if names else ""
+    return f" (it has {', '.join(names)}{' …' * (len(names) < len(user_ids))})" if names else ""
 
 
 def read_history(path, user_id, predicted, log_format=None):
@@ -114,14 +116,21 @@ def listener_of_history(history, predicted, factors, known):
     heard = np.union1d(heard_by(plays, known).indices, in_library.library_rows)
     if not vector.any():
         return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
-    n_tracks = console.counted(len(history.tracks), "track")
-    others = np.setdiff1d(np.arange(len(history.tracks)), in_log.library_rows)
-    names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
-    console.note(
-        f"{history.where}: {n_tracks}, and the log has {len(in_log.library_rows)} of them"
-        + (f", not {names}" + " …" * (len(others) > NAMES_SHOWN) if names else "")
-    )
+    _describe_history(history, in_log.library_rows, in_library.log_rows)
     return Listener(history.name, vector, plays, heard)
+
+
+def _describe_history(history, in_log, in_library):
+    """Note how many of a history's tracks are known, and by what: these are its rows."""
+    n_tracks = len(history.tracks)
+    others = np.setdiff1d(np.arange(n_tracks), np.union1d(in_log, in_library))
+    names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
+    parts = [f"{len(in_log)} in the log"]
+    if n_unplayed := len(np.setdiff1d(in_library, in_log)):
+        parts.append(f"{n_unplayed} in the library alone, counted as heard")
+    if names:
+        parts.append(f"{len(others)} in neither: {names}" + " …" * (len(others) > NAMES_SHOWN))
+    console.note(f"{history.where}: {console.counted(n_tracks, 'track')}, {', '.join(parts)}")
 
 
 def _listener_by_sound(history, predicted, in_library, heard, shape):
@@ -136,9 +145,12 @@ def _listener_by_sound(history, predicted, in_library, heard, shape):
     weights = np.log1p(history.plays[in_library.log_rows])
     vector = weights @ predicted.predicted_factors[rows]
     if not vector.any():
+        remedy = "give a history with tracks of either"
+        if history.lacks:
+            remedy = f"call its column with the {history.lacks}s {history.lacks}, or {remedy}"
         raise AudiorecError(
-            f"{history.where}: {n_tracks}, and none that the factors were fitted to, or that is in "
-            "the library: give a history with tracks of either"
+            f"{history.where}: {n_tracks}, such as {history.tracks.name(0)}, and none that the "
+            f"factors were fitted to, or that is in the library: {remedy}"
         )
     console.note(
         f"{history.where}: {n_tracks}, and none that the factors were fitted to: placed by the "
@@ -174,20 +186,26 @@ def _history_of_playlist(path, predicted):
 def _history_of_log(path, user_id, log_format):
     from audiorec_cli.listening import logs
     from audiorec_cli.listening.log_settings import Columns, LogSettings
+    from audiorec_cli.listening.log_source import ANONYMOUS
 
     settings = LogSettings(columns=Columns(of_one=True, has_options=False), format=log_format)
-    log = logs.read_log(path, settings).plays
+    reading = logs.read_log(path, settings)
+    log = reading.plays
     if user_id is None and len(log.user_id) > 1:
         shown = ", ".join(log.user_id[:NAMES_SHOWN])
         raise AudiorecError(
             f"{path} has {len(log.user_id)} listeners, such as {shown}: name one of them"
         )
+    if user_id is not None and log.user_id == [ANONYMOUS]:
+        raise AudiorecError(f"{path} is the history of one listener: leave out USER")
     if user_id is not None and user_id not in log.user_id:
         raise AudiorecError(
             f'{path} has no listener "{user_id}"{_nearly(user_id, log.user_id)}: check the name'
         )
     row = log.plays[0 if user_id is None else log.user_id.index(user_id)]
-    return History(path, user_id or path.stem, log.tracks.take(row.indices), row.data)
+    return History(
+        path, user_id or path.stem, log.tracks.take(row.indices), row.data, reading.lacks
+    )
 
 
 class Reasons:

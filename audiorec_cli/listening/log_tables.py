@@ -20,7 +20,10 @@ COLUMN_NAMES = {
         *("title", "track_name", "track_title", "song_title", "song_name"),
         *("track", "song", "name"),
     ),
-    "artist": ("artist", "artist_name", "artistname", "artists", "creator"),
+    "artist": (
+        *("artist", "artist_name", "artistname", "artists", "creator"),
+        *("track_artist", "song_artist", "band", "performer"),
+    ),
     "plays": ("plays", "play_count", "playcount", "listen_count", "listens", "count", "n_plays"),
     "time": (
         *("timestamp", "uts", "listened_at", "played_at", "date_time", "utc_time"),

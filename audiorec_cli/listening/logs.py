@@ -24,12 +24,13 @@ FLAGS = ("left_out", "is_blank")
 HASH_OF = "hash of {}"
 ROWS_AT_A_TIME = 250_000
 # What may be the matter with a row; from NO_LISTENER on it is broken.
-BLANK, LEFT_OUT, SILENT, NO_LISTENER, NO_TRACK, NO_PLAYS, NO_TIME = range(1, 8)
+BLANK, LEFT_OUT, SILENT, NO_LISTENER, NO_TRACK, NO_PLAYS, NEGATIVE, NO_TIME = range(1, 9)
 FAULTS = {
-    NO_LISTENER: "listener",
-    NO_TRACK: "track",
-    NO_PLAYS: "number of plays",
-    NO_TIME: "time",
+    NO_LISTENER: "no listener",
+    NO_TRACK: "no track",
+    NO_PLAYS: "no number of plays",
+    NEGATIVE: "fewer than no plays",
+    NO_TIME: "no time",
 }
 UNDATED = (
     "does not say when tracks were played: leave out --since, --until, --half-life and --group-by "
@@ -41,7 +42,7 @@ UNDATED = (
 class LogReading:
     """What reading a log gave.
 
-    items : "tracks", or "artists" where the log knows no tracks
+    named_by : of ITEM, the columns that the log has
     layout : what kind of log it was; n_files : number of files
     broken_rows : number of rows left out because something is missing in them
     broken_shown : of the first of them, where it is and what is missing
@@ -51,7 +52,7 @@ class LogReading:
     """
 
     plays: Plays
-    items: str
+    named_by: frozenset[str]
     layout: str
     n_files: int
     broken_rows: int
@@ -59,6 +60,17 @@ class LogReading:
     rows_left_out: int
     tracks_left_out: int
     garbled: int
+
+    @property
+    def items(self):
+        """What is played: "tracks", or "artists" where the log knows no tracks."""
+        return "tracks" if {"track", "title"} & self.named_by else "artists"
+
+    @property
+    def lacks(self):
+        """The one of "title" and "artist" that it has no column of, "" for neither or both."""
+        lacking = {"title", "artist"} - self.named_by
+        return lacking.pop() if len(lacking) == 1 else ""
 
 
 def read_log(path, settings):
@@ -86,7 +98,7 @@ def read_log(path, settings):
         )
     return LogReading(
         plays=plays,
-        items="tracks" if {"track", "title"} & set(rows.columns) else "artists",
+        named_by=frozenset(ITEM) & set(rows.columns),
         layout=LOG_FORMATS[files[0].format],
         n_files=len(files),
         broken_rows=tally.n_broken,
@@ -110,6 +122,7 @@ class _Tally:
         self.good, self.shown = [], []
         self._names = defaultdict(Numbering)
         self.n_rows = self.n_broken = self.n_left_out = 0
+        self._may_be_other_columns = False
 
     def read(self, file, *, several):
         """Take in a LogFile."""
@@ -135,8 +148,9 @@ class _Tally:
         self.n_left_out += int((faults == LEFT_OUT).sum())
         broken = np.flatnonzero(faults > SILENT)
         self.n_broken += len(broken)
+        self._may_be_other_columns |= bool((faults[broken] != NEGATIVE).any())
         for row in broken[: BROKEN_SHOWN - len(self.shown)]:
-            self.shown.append(f"{place_of(int(row))}: no {FAULTS[faults[row]]}")
+            self.shown.append(f"{place_of(int(row))}: {FAULTS[faults[row]]}")
         return rows.drop(FLAGS).filter(faults == 0)
 
     def _collect(self, source):
@@ -187,11 +201,11 @@ class _Tally:
             raise AudiorecError(f"{path} has no rows: name another log")
         if self.n_broken > MAX_BROKEN_SHARE * self.n_rows:
             raise AudiorecError(
-                f"{path}: {self.n_broken} of {self.n_rows} rows are broken ("
+                f"{path} has broken rows, {self.n_broken} of {self.n_rows} ("
                 + "; ".join(self.shown)
                 + "): mend the log"
                 + f", or {remedy_of(self._settings.columns)}"
-                * (format_name in ("table", "parquet"))
+                * (self._may_be_other_columns and format_name in ("table", "parquet"))
             )
         if not any(map(len, self.good)):
             raise AudiorecError(f"{path} holds no play of a track: name another log")
@@ -212,6 +226,7 @@ def _fault(rows):
         .when(pl.col("left_out")).then(LEFT_OUT)
         .when(pl.all_horizontal(empty[c] for c in LISTENER if c in empty)).then(NO_LISTENER)
         .when(pl.all_horizontal(item)).then(NO_TRACK)
+        .when(plays < 0).then(NEGATIVE)
         .when(~plays.is_between(0, PLAYS[1]).fill_null(False)).then(NO_PLAYS)
         .when(~has_time).then(NO_TIME)
         .when(plays < PLAYS[0]).then(SILENT)

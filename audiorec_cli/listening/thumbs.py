@@ -144,7 +144,7 @@ def _fault(seed, track, thumb):
 def _check(path, n_rows, broken):
     if len(broken) > MAX_BROKEN_SHARE * n_rows:
         raise AudiorecError(
-            f"{path}: {len(broken)} of {n_rows} rows are broken ("
+            f"{path} has broken rows, {len(broken)} of {n_rows} ("
             + "; ".join(broken[:BROKEN_SHOWN])
             + "): mend it: a row has a seed, a track, and a thumb of 1 or -1"
         )
