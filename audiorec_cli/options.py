@@ -22,16 +22,26 @@ def enum_of(name, values):
 
 
 _FOUND = "the only one in this folder"
+# as commands.listing.mels_of finds it
+OF_PREDICTIONS = "the one that the predictions were made from, or the only one in this folder"
 
 
-def _file_option(name, what):
-    return typer.Option(name, metavar="FILE", help=what, show_default=_FOUND)
+def file_option(name, what, default=_FOUND, **options):
+    """An option that names a file; `default` tells which one is taken without it."""
+    return typer.Option(name, metavar="FILE", help=what, show_default=default, **options)
 
 
-MelsFile = Annotated[Path | None, _file_option("--mels", "Mels file.")]
-FactorsFile = Annotated[Path | None, _file_option("--factors", "Factors file.")]
-CheckpointFile = Annotated[Path | None, _file_option("--checkpoint", "Checkpoint.")]
-PredictionsFile = Annotated[Path | None, _file_option("--predictions", "Predictions file.")]
+MelsFile = Annotated[Path | None, file_option("--mels", "Mels file.")]
+SoundFile = Annotated[
+    Path | None,
+    file_option("--mels", "Mels file that tells how tracks sound.", OF_PREDICTIONS),
+]
+FactorsFile = Annotated[Path | None, file_option("--factors", "Factors file.")]
+CheckpointFile = Annotated[Path | None, file_option("--checkpoint", "Checkpoint.")]
+PredictionsFile = Annotated[
+    Path | None,
+    file_option("--predictions", "Predictions file.", f"{_FOUND}; made where there is none yet"),
+]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Where the network runs; auto takes a GPU if it can.")
 ]

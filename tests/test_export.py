@@ -430,7 +430,10 @@ def test_a_checkpoint_that_is_none_is_one_line(here, audiorec, predictions_file,
     predictions_file("model.h5")
     status, _, err = audiorec("export", out, "--checkpoint", "model.h5")
     assert status == 1
-    assert "model.h5 holds predictions, not checkpoint" in err.splitlines()[-1]
+    assert (
+        "model.h5 holds predictions, not a checkpoint: make a checkpoint with"
+        in err.splitlines()[-1]
+    )
     assert not (here / out).exists()
 
 

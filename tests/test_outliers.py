@@ -290,7 +290,7 @@ def test_the_score_of_an_outlier_can_be_set(listed, audiorec):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--outlier-score", 2), "--outlier-score goes with --drop-outliers: add it"),
+        (("--outlier-score", 2), "--outlier-score goes with --drop-outliers: add that, or leave"),
         (("--mels", "mels.h5"), "--mels goes with --duplicates drop or --drop-outliers: add one"),
         (("--drop-outliers", "--factors", "no.h5"), "no.h5"),
     ],

@@ -168,6 +168,42 @@ def test_a_history_whose_columns_are_half_known_is_told_which_it_lacks(
     assert f"call its column with the {lacking}s {lacking}" in err.splitlines()[-1]
 
 
+def test_predictions_are_made_of_what_is_named(world, audiorec, checkpoint_file, mels_file):
+    """Also where neither lies in this folder, and where others do."""
+    (world / "elsewhere").mkdir()
+    checkpoint_file("elsewhere/model.h5")
+    mels_file("elsewhere/mels.h5")
+    (world / "predictions.h5").unlink()
+    mine = ("--mels", "elsewhere/mels.h5", "--checkpoint", "elsewhere/model.h5")
+    _, _, err = audiorec("recommend", "u4", "--drop-outliers", *mine)
+    assert "no predictions yet: making them" in err
+    made = files.load_predictions("predictions.h5")
+    assert made.fingerprint == files.load_checkpoint("elsewhere/model.h5").fingerprint
+
+
+def test_what_says_nothing_without_outliers_is_refused_before_work_goes_into_it(world, audiorec):
+    (world / "predictions.h5").unlink()
+    status, out, err = audiorec("recommend", "u4", "--mels", "mels.h5")
+    assert (status, out) == (1, "")
+    assert err == ("error: --mels goes with --drop-outliers: add that, or leave --mels out\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("factors.h5", "factors.h5 is an HDF5 file, and no listening log: name one"),
+        ("empty.m3u8", "empty.m3u8 names no track: name another playlist"),
+        (".", ". holds no listening log that is known: name another"),
+    ],
+)
+def test_a_history_that_is_none_is_one_line(world, audiorec, name, message):
+    (world / "empty.m3u8").touch()
+    (world / "log.tsv").unlink()
+    status, out, err = audiorec("recommend", "--history", name)
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1] == f"error: {message}"
+
+
 def test_a_history_of_one_listener_needs_no_name(world, audiorec):
     (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\n")
     status, out, err = audiorec("recommend", "ann", "--history", "mine.csv")
@@ -301,7 +337,7 @@ def test_too_few_validation_tracks_do_not_choose(tracks, rich_log, audiorec):
     names = [f"t{t:03}" for t in range(40)]
     table = type(table)(names, *(getattr(table, c) for c in type(table).columns()[1:]))
     made = Predictions(table, rich_log.track_factors, "print", "/music")
-    with pytest.raises(AudiorecError, match=r"2 validation tracks .* --blend-at C"):
+    with pytest.raises(AudiorecError, match=r"2 validation tracks .* --blend-at 3"):
         chosen_trust(made, rich_log, names[:2])
 
 

@@ -155,7 +155,9 @@ def test_a_pick_beyond_the_candidates_is_one_line(here, audiorec, predictions_fi
     predictions_file("p.h5", COMPASS)
     status, out, err = audiorec("similar", "title 3", "--pick", 2)
     assert (status, out) == (1, "")
-    assert err.splitlines()[-1] == 'error: "title 3" may mean 1 track: --pick goes up to that'
+    *_, candidate, refusal = err.splitlines()
+    assert "1. artist 1 - title 3" in candidate
+    assert refusal == 'error: "title 3" may mean 1 track: --pick goes up to that'
 
 
 def test_nothing_near_is_one_line(here, audiorec, predictions_file):

@@ -346,7 +346,7 @@ def test_names_are_found_by_all_that_people_call_them(trained, audiorec):
     )  # fmt: skip
     status, _, err = audiorec(*TUNE, "--epochs", 1)
     assert status == 0, err
-    assert "thumbs.csv: 4 thumbs up and 3 down, at 1 track and 1 station" in err
+    assert "thumbs.csv: 7 thumbs, 4 up and 3 down, at 1 track and 1 station" in err
     assert "1 thumb left out, of tracks that are not in the library: nowhere" in err
 
 

@@ -16,17 +16,17 @@ def row_of(query, tracks, pick):
             f'no track is called anything like "{query}": check the spelling, or make the '
             "predictions again with 'audiorec predict' if it is new"
         )
-    if pick is not None and pick > len(rows):
-        n_tracks = console.counted(len(rows), "track")
-        raise AudiorecError(f'"{query}" may mean {n_tracks}: --pick goes up to that')
-    if pick is not None:
+    if pick is not None and pick <= len(rows):
         return rows[pick - 1]
-    if is_clear:
+    if pick is None and is_clear:
         if not is_exact:
             console.note(f'no track is called "{query}": taken for {tracks.name(rows[0])}')
         return rows[0]
     for number, row in enumerate(rows[:CANDIDATES_SHOWN], start=1):
         console.note(f"{number:3}. {tracks.name(row)}  ({tracks.track_id[row]})")
+    if pick is not None:
+        n_tracks = console.counted(len(rows), "track")
+        raise AudiorecError(f'"{query}" may mean {n_tracks}: --pick goes up to that')
     near = f"these {len(rows)} come" if len(rows) > 1 else "this comes"
     raise AudiorecError(
         f'no single track is called "{query}", {near} near: give a number with --pick, or more of '

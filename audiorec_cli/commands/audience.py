@@ -45,10 +45,9 @@ def audience(
     The score of a listener is the cosine of his or her factors and the track's, those predicted
     from its sound where the factors know no play of it. The column because names what of the
     listener's plays speaks most for it. The score of a track is the cosine of the predicted factors
-    of both; only tracks of which the factors know a play are listed. Predictions that are not there
-    are made.
+    of both; only tracks of which the factors know a play are listed.
     """
-    path, predicted = load_predicted(predictions)
+    path, predicted = load_predicted(predictions, checkpoint=checkpoint)
     row = row_of(track, predicted.tracks, pick)
     factors_path = found("factors", factors)
     trust = trust_of(blend, blend_at)

@@ -15,7 +15,7 @@ FEWEST_ITEMS = 3
 FEW_ITEMS = 15  # which leave the choice to chance
 MOST_ITEMS = 1000
 MOST_USERS = 2000
-REMEDY = "set it with --blend-at C, or train with more by --validation"
+REMEDY = "set C yourself, such as --blend-at 3, or train with more by --validation"
 
 
 def chosen_trust(predicted, factors, validation, *, seed=0):
@@ -45,7 +45,7 @@ def chosen_trust(predicted, factors, validation, *, seed=0):
         console.note(f"{n_items} with listeners are few to choose C by: {REMEDY}")
     unseen = without_items(factors, items.items)
     columns = []
-    with console.progress("blend", total=len(KNOWN), unit="numbers of listeners") as advance:
+    with console.progress("blend", total=len(KNOWN), unit="comparisons") as advance:
         for n in KNOWN:
             columns.append(_auc_of_blends(unseen, items, by_sound, n, seed))
             advance()

@@ -11,6 +11,7 @@ from audiorec_cli import console
 from audiorec_cli.commands import rounds
 from audiorec_cli.commands.joining import require_same_factors
 from audiorec_cli.commands.own_space import in_own_space
+from audiorec_cli.commands.predicted import found_or_made
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.evaluation.contest import COMPARED, FIGURES, Contest
 from audiorec_cli.options import (
@@ -131,7 +132,8 @@ def _given_round(mels_path, factors, checkpoint, predictions):
     from audiorec_cli import files
 
     library, checkpoint = files.load_mels(mels_path), found("checkpoint", checkpoint)
-    trained, path = files.load_checkpoint(checkpoint), found("predictions", predictions)
+    trained = files.load_checkpoint(checkpoint)
+    path = predictions or found_or_made(mels_path, checkpoint)
     predicted = files.load_predictions(path)
     if predicted.fingerprint != trained.fingerprint:
         raise AudiorecError(

@@ -173,7 +173,10 @@ def _history_of_playlist(path, predicted):
     from audiorec_cli.output.playlist_reading import read_playlist
     from audiorec_cli.retrieval.lookup import find_paths
 
-    locations = [location for location in read_playlist(path) if location is not None]
+    locations = read_playlist(path)
+    if not locations:
+        raise AudiorecError(f"{path} names no track: name another playlist")
+    locations = [location for location in locations if location is not None]
     rows = find_paths(locations, predicted.tracks, predicted.audio_folder)
     found, plays = np.unique([row for row in rows if row is not None], return_counts=True)
     if not len(found):

@@ -1,5 +1,6 @@
 """Which tracks of a library sound like nothing that is listened to where they are."""
 
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -9,6 +10,7 @@ from audiorec_cli import console
 from audiorec_cli.commands.listing import mels_of, rows_of
 from audiorec_cli.commands.similar_options import LIST
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.options import OF_PREDICTIONS, file_option
 
 USUAL = 2.0  # a score from which on a track is taken for an outlier
 WEIGHTS = (2.0, 1.0)  # of predicted factors and of mel statistics
@@ -32,6 +34,24 @@ OutlierScore = Annotated[
         rich_help_panel=LIST,
     ),
 ]
+OutlierMels = Annotated[
+    Path | None,
+    file_option(
+        "--mels",
+        "With --drop-outliers: the mels file that tells how tracks sound.",
+        OF_PREDICTIONS,
+        rich_help_panel=LIST,
+    ),
+]
+
+
+def require_outliers(drop_outliers, options):
+    """Refuse options, {flag: value or None}, that say nothing without --drop-outliers."""
+    named = [flag for flag, value in options.items() if value is not None]
+    if named and not drop_outliers:
+        raise AudiorecError(
+            f"{named[0]} goes with --drop-outliers: add that, or leave {named[0]} out"
+        )
 
 
 def outlier_rows(predicted, known, *, mels=None, min_score=None):

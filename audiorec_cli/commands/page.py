@@ -81,7 +81,7 @@ def page(
     _require_folder(folder)
     if no_filters and (checkpoint or mels):
         raise AudiorecError("--no-filters reads neither checkpoint nor mels file: leave them out")
-    path, predicted = load_predicted(predictions)
+    path, predicted = load_predicted(predictions, mels=mels, checkpoint=checkpoint)
     filters = None
     if not no_filters:
         filters = page_filters(checkpoint, mels, k=k, batch_size=batch_size, device=device)

@@ -5,28 +5,31 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import DEFAULT_NAMES, found
 
 
-def load_predicted(path):
-    """The path of a predictions file and its Predictions; found, or made, for None."""
+def load_predicted(path, *, mels=None, checkpoint=None):
+    """The path of a predictions file and its Predictions; found, or made, for None.
+
+    mels, checkpoint : what to make them from, None for the only ones in this folder
+    """
     from audiorec_cli import files
 
-    path = path or found_or_made()
+    path = path or found_or_made(mels, checkpoint)
     predicted = files.load_predictions(path)
     warn_if_outdated(path, predicted)
     return path, predicted
 
 
-def found_or_made():
+def found_or_made(mels=None, checkpoint=None):
     """The predictions file in this folder, made now where there is only what it is made from."""
     from audiorec_cli import files
 
-    made = files.find_all("predictions")
-    if made or not (files.find_all("mels") and files.find_all("checkpoint")):
+    can_be_made = (mels or files.find_all("mels")) and (checkpoint or files.find_all("checkpoint"))
+    if files.find_all("predictions") or not can_be_made:
         return found("predictions", None)
     from audiorec_cli.commands.predict import write_predictions
 
     console.note("no predictions yet: making them")
     out = DEFAULT_NAMES["predictions"]
-    write_predictions(mels=found("mels", None), checkpoint=found("checkpoint", None), out=out)
+    write_predictions(mels=found("mels", mels), checkpoint=found("checkpoint", checkpoint), out=out)
     return out
 
 

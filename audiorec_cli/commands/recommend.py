@@ -13,7 +13,13 @@ from audiorec_cli.commands.listeners import (
     read_history,
 )
 from audiorec_cli.commands.listing import entries_of, limits_of, require_list
-from audiorec_cli.commands.outlying import DropOutliers, OutlierScore, outlier_rows
+from audiorec_cli.commands.outlying import (
+    DropOutliers,
+    OutlierMels,
+    OutlierScore,
+    outlier_rows,
+    require_outliers,
+)
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.recommend_options import (
     AllUsers,
@@ -32,7 +38,7 @@ from audiorec_cli.commands.recommend_options import (
 from audiorec_cli.commands.similar_options import MaxPerArtist, PlaylistOut
 from audiorec_cli.commands.tasting import checkpoint_of, sureness_of, taste_of
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
+from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, found
 from audiorec_cli.retrieval.recommendation import Recommender, Rules
 
 COLUMNS = ("rank", "score", "listeners", "artist", "title", "because", "track_id", "path")
@@ -44,7 +50,7 @@ def recommend(
     diversity: Diversity = 0.0, drop_outliers: DropOutliers = False,
     outlier_score: OutlierScore = None, blend: Blend = False, blend_at: BlendAt = None,
     out: PlaylistOut = None, relative_to: RelativeTo = None, predictions: PredictionsFile = None,
-    factors: FactorsFile = None, mels: MelsFile = None, checkpoint: BlendCheckpoint = None,
+    factors: FactorsFile = None, mels: OutlierMels = None, checkpoint: BlendCheckpoint = None,
     log_format: HistoryFormat = None, as_json: Json = False,
 ):  # fmt: skip
     """List the tracks of the library that a listener would like best and has not heard.
@@ -52,12 +58,12 @@ def recommend(
     The score is the cosine of the listener's factors and the track's: those of listening where they
     know a play of it, those predicted from its sound where not, which count as much less as tracks
     not trained on were predicted amiss. The column listeners counts whose plays they know, because
-    names what of the listener's plays speaks most for the track. Predictions that are not there are
-    made.
+    names what of the listener's plays speaks most for the track.
     """
     _check_request(user, history, log_format, all_users)
     _check_output(all_users, out, relative_to, as_json)
-    path, predicted = load_predicted(predictions)
+    require_outliers(drop_outliers, {"--mels": mels, "--outlier-score": outlier_score})
+    path, predicted = load_predicted(predictions, mels=mels, checkpoint=checkpoint)
     factors_path = found("factors", factors)
     trust = trust_of(blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
@@ -81,7 +87,7 @@ def _check_request(user, history, log_format, all_users):
     if all_users is not None and (user is not None or history is not None):
         raise AudiorecError("--all-users goes without USER and --history: leave them out")
     if log_format is not None and history is None:
-        raise AudiorecError("--format goes with --history: add it")
+        raise AudiorecError("--format goes with --history: add that, or leave --format out")
 
 
 def _check_output(all_users, out, relative_to, as_json):
@@ -111,10 +117,6 @@ def _require_table(out):
 
 def _allowed(taste, new_only, drop_outliers, outlier_score, mels):
     """(n,) bool: the tracks that the options let into a list."""
-    if mels is not None and not drop_outliers:
-        raise AudiorecError("--mels goes with --drop-outliers: add it")
-    if outlier_score is not None and not drop_outliers:
-        raise AudiorecError("--outlier-score goes with --drop-outliers: add it")
     is_allowed = np.ones(len(taste.predicted.tracks), dtype=bool)
     if new_only:
         is_allowed = taste.known.is_new

@@ -7,7 +7,12 @@ from audiorec_cli import console
 from audiorec_cli.commands.asking import row_of
 from audiorec_cli.commands.joining import listened, require_same_factors
 from audiorec_cli.commands.listing import choosing, entries_of, require_list
-from audiorec_cli.commands.outlying import DropOutliers, OutlierScore, outlier_rows
+from audiorec_cli.commands.outlying import (
+    DropOutliers,
+    OutlierScore,
+    outlier_rows,
+    require_outliers,
+)
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
     By,
@@ -25,10 +30,11 @@ from audiorec_cli.commands.similar_options import (
     Pick,
     PlaylistOut,
     Queries,
+    SimilarMels,
     Spread,
 )
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.options import FactorsFile, Json, MelsFile, PredictionsFile, RelativeTo, found
+from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, found
 
 COLUMNS = ("rank", "score", "artist", "title", "track_id", "path")
 
@@ -40,21 +46,21 @@ def similar(
     max_per_album: MaxPerAlbum = None, min_score: MinScore = None, no_query: NoQuery = False,
     duplicates: DuplicatesOption = Duplicates.keep, spread: Spread = False,
     drop_outliers: DropOutliers = False, outlier_score: OutlierScore = None,
-    predictions: PredictionsFile = None, factors: FactorsFile = None, mels: MelsFile = None,
+    predictions: PredictionsFile = None, factors: FactorsFile = None, mels: SimilarMels = None,
     as_json: Json = False,
 ):  # fmt: skip
     """List the tracks whose predicted factors are nearest to a track's, that track first.
 
-    The score is the cosine with what is asked for, taken together. Predictions that are not there
-    are made. Of a network trained with --predict-variance, confidence is the share of the squared
-    length of a track's factors that the prediction stands for: 1 is sure of it.
+    The score is the cosine with what is asked for, taken together. Of a network trained with
+    --predict-variance, confidence is the share of the squared length of a track's factors that the
+    prediction stands for: 1 is sure of it.
     """
     from audiorec_cli.retrieval.answering import Space, answered
 
     _check_request(query, not_, extend, path_to, pick, k)
     require_list(out, relative_to, as_json)
     _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors)
-    path, predicted = load_predicted(predictions)
+    path, predicted = load_predicted(predictions, mels=mels)
     asked = _asked(predicted, query or (), not_ or (), extend, path_to, pick)
     of_log = _factors(by, drop_outliers, path, predicted, factors)
     coordinates = _coordinates(by, predicted, of_log)
@@ -83,8 +89,7 @@ def _check_request(queries, not_, extend, path_to, pick, k):
 
 def _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors):
     """Refuse what is named without an option that it goes with."""
-    if outlier_score is not None and not drop_outliers:
-        raise AudiorecError("--outlier-score goes with --drop-outliers: add it")
+    require_outliers(drop_outliers, {"--outlier-score": outlier_score})
     if mels is not None and duplicates is Duplicates.keep and not drop_outliers:
         raise AudiorecError("--mels goes with --duplicates drop or --drop-outliers: add one")
     if factors is not None and by is Likeness.factors and not drop_outliers:

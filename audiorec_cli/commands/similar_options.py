@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from audiorec_cli.options import OF_PREDICTIONS, file_option
+
 LIST = "What comes into the list"
 
 
@@ -100,6 +102,15 @@ NoQuery = Annotated[
     typer.Option(
         "--no-query",
         help="Leave out the tracks asked for, and those of the playlist that goes on.",
+        rich_help_panel=LIST,
+    ),
+]
+SimilarMels = Annotated[
+    Path | None,
+    file_option(
+        "--mels",
+        "With --duplicates drop or --drop-outliers: the mels file that tells how tracks sound.",
+        OF_PREDICTIONS,
         rich_help_panel=LIST,
     ),
 ]

@@ -49,11 +49,15 @@ def taste_of(path, predicted, factors_path, trained, *, trust):
         known = listened(predicted.tracks, factors)
         log_rows = np.where(known.is_new, -1, known.log_rows)
         factors = factors_in_space_of(predicted.predicted_factors, log_rows, factors)
+        console.note(f"{path} lies in a space of its own: listeners are placed by what they played")
     else:
         require_same_factors(path, predicted, factors, factors_path)
     if trust is None:
         trust = chosen_trust(predicted, factors, trained.split["validation"])
-        console.note(f"blend: C is {trust:g}: with more listeners than that listening weighs more")
+        console.note(
+            f"blend: C is {trust:g}: of a track with n listeners, listening weighs n / (n + "
+            f"{trust:g}), and sound the rest"
+        )
     known = listened(predicted.tracks, factors)
     where = blended(known.factors, predicted.predicted_factors, known.listeners, trust)
     return Taste(predicted, factors, known, where, trust)

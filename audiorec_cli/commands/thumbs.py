@@ -116,8 +116,9 @@ def _describe_ambiguous_seeds(path, known, rows_of):
 
 def _describe_thumbs(path, thumbs, *, n_known):
     n_up, is_track = thumbs.is_up.sum(), thumbs.seed_track >= 0
+    n_thumbs = console.counted(len(thumbs), "thumb")
     console.note(
-        f"{path}: {n_up} thumbs up and {len(thumbs) - n_up} down, at "
+        f"{path}: {n_thumbs}, {n_up} up and {len(thumbs) - n_up} down, at "
         f"{console.counted(is_track.sum(), 'track')} and "
         f"{console.counted((~is_track).sum(), 'station')}"
     )

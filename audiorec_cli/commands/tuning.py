@@ -194,9 +194,10 @@ def _divided(path, library, thumbs, start, settings):
         )
     n_left_out = len(thumbs) - n_taught - len(division.held_out) - len(division.test)
     console.note(
-        f"{n_taught} thumbs to learn from, {len(division.held_out)} held out to tell what it did, "
-        f"{len(division.test)} of test tracks; {n_left_out} left out: their seed makes no pair, or "
-        "their artist is held out or tested"
+        f"{console.counted(n_taught, 'thumb')} to learn from, {len(division.held_out)} held out to "
+        f"tell what it did, {len(division.test)} of test tracks"
+        + f"; {n_left_out} left out: their seed makes no pair, or their artist is held out or "
+        "tested" * bool(n_left_out)
     )
     if np.isin(division.held_out.track, split["train"]).any():
         console.note("the network was trained on the tracks held out: it orders new ones less well")
@@ -227,7 +228,10 @@ def _result(out, tuned):
         if not math.isnan(after)
     ]
     if not shares:
-        shares = ["too few thumbs to hold some out, and tell whether it is better"]
+        shares = [
+            "whether it is better is not told: that takes thumbs to hold out, up and down at a "
+            "seed by artists that nothing was learned from"
+        ]
     text = f"{out}: {'; '.join(shares)}; predictions moved by {tuned.moved:.3f} (1 - cos)"
     if tuned.after.held_out <= tuned.before.held_out < 1:
         text += ": no better, so the thumbs are too few, or say what sound does not tell"

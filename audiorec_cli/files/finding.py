@@ -67,13 +67,13 @@ def find(kind, option, folder="."):
 def describe(path):
     """What the file at `path` is: kind, rows, provenance, settings and datasets, by name."""
     if not Path(path).is_file():
-        what = "is no file" if Path(path).exists() else "no such file"
-        raise AudiorecError(f"{path}: {what}: name a file that audiorec made")
+        what = " is no file" if Path(path).exists() else ": no such file"
+        raise AudiorecError(f"{path}{what}: name a file that audiorec made")
     kind = kind_of(path)
     if not kind:
         raise AudiorecError(
-            f"{path} is not a file of audiorec, or truncated or damaged: name another, or make "
-            "one with 'audiorec mels AUDIO' or 'audiorec factorize LOG'"
+            f"{path} is not one of audiorec's HDF5 files, or truncated or damaged: name what mels, "
+            "factorize, train, predict or recommend --all-users wrote"
         )
     with opened(path, kind) as file:
         datasets = dict(walk(file))

@@ -16,7 +16,7 @@ import numpy as np
 from audiorec_cli import __version__
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.files.journal import recover
-from audiorec_cli.files.schema import MADE_BY, READ_VERSIONS, SCHEMA, TEXT, field_of
+from audiorec_cli.files.schema import MADE_BY, READ_VERSIONS, SCHEMA, TEXT, called, field_of
 
 STRINGS_AT_A_TIME = 256
 TEXT_BYTES_AT_A_TIME = 1 << 30  # if each of them were all the text that the file has room for
@@ -51,8 +51,8 @@ def open_checked(path, kind, opener=h5py.File):
     """
     path = Path(path)
     if not path.is_file():
-        what = "is no file" if path.exists() else "no such file"
-        raise AudiorecError(f"{path}: {what}: {_remedy(kind)}")
+        what = " is no file" if path.exists() else ": no such file"
+        raise AudiorecError(f"{path}{what}: {_remedy(kind)}")
     try:
         recover(path)
         file = opener(path)
@@ -95,7 +95,7 @@ def refusing_damage(path, kind):
 
 
 def _remedy(kind):
-    return f"make {kind} with '{MADE_BY[kind]}'"
+    return f"make {called(kind)} with '{MADE_BY[kind]}'"
 
 
 def _one_line(error):
@@ -105,8 +105,8 @@ def _one_line(error):
 def _check_kind(file, path, kind):
     found = attribute(file, "kind")
     if found != kind:
-        held = f"holds {found}" if found in MADE_BY else "is not a file of audiorec"
-        raise AudiorecError(f"{path} {held}, not {kind}: {_remedy(kind)}")
+        held = f"holds {called(found)}" if found in MADE_BY else "is not a file of audiorec"
+        raise AudiorecError(f"{path} {held}, not {called(kind)}: {_remedy(kind)}")
     version = file.attrs.get("schema_version")
     if not isinstance(version, np.integer) or version not in READ_VERSIONS:
         raise AudiorecError(

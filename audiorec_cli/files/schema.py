@@ -18,6 +18,11 @@ MADE_BY = {
 }
 
 
+def called(kind):
+    """What a file of this kind holds, in a sentence."""
+    return "a checkpoint" if kind == "checkpoint" else kind
+
+
 @dataclass(frozen=True)
 class Field:
     """A dataset of the schema: its type and its shape, where equal letters are equal numbers.

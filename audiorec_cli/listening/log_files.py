@@ -16,7 +16,7 @@ from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_tables import HEAD_BYTES
 
 MAX_PACKED_RATIO, PACKED_BYTES_OF_NO_MATTER = 200, 1 << 16  # text packs to a tenth
-ZIP = b"PK\x03\x04"
+ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
     *(RuntimeError, NotImplementedError),  # of a password, or a compression that is not known
@@ -66,8 +66,8 @@ def log_files(path, wanted=None):
 
 def _head(path):
     if not path.is_file():
-        what = "is no file" if path.exists() else "no such file"
-        raise AudiorecError(f"{path}: {what}: name a listening log")
+        what = " is no file" if path.exists() else ": no such file"
+        raise AudiorecError(f"{path}{what}: name a listening log")
     try:
         with open(path, "rb") as file:
             return file.read(HEAD_BYTES)
@@ -79,6 +79,8 @@ def _format_of_one(path):
     head = _head(path)
     if found := recognise(head):
         return found
+    if head.startswith(HDF5):
+        raise AudiorecError(f"{path} is an HDF5 file, and no listening log: name one")
     text = head.decode("utf-8-sig", "replace").lstrip()
     if not text:
         raise AudiorecError(f"{path} is empty: name a listening log")

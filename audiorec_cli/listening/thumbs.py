@@ -129,8 +129,8 @@ def _columns(path, cells):
     shown = ", ".join(cells)[:HEADER_SHOWN]
     missing = next(meaning for meaning, name in found.items() if name is None)
     raise AudiorecError(
-        f"{path} has no column for the {missing} in its first line, {shown}: add a line that names "
-        "the columns seed (or station), track and thumb"
+        f"{path} has no column for the {missing} in its first line, {shown}: call its columns "
+        "seed (or station), track and thumb"
     )
 
 
