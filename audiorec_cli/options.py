@@ -22,8 +22,6 @@ def enum_of(name, values):
 
 
 _FOUND = "the only one in this folder"
-# as commands.listing.mels_of finds it
-OF_PREDICTIONS = "the one that the predictions were made from, or the only one in this folder"
 
 
 def file_option(name, what, default=_FOUND, **options):
@@ -32,10 +30,6 @@ def file_option(name, what, default=_FOUND, **options):
 
 
 MelsFile = Annotated[Path | None, file_option("--mels", "Mels file.")]
-SoundFile = Annotated[
-    Path | None,
-    file_option("--mels", "Mels file that tells how tracks sound.", OF_PREDICTIONS),
-]
 FactorsFile = Annotated[Path | None, file_option("--factors", "Factors file.")]
 CheckpointFile = Annotated[Path | None, file_option("--checkpoint", "Checkpoint.")]
 PredictionsFile = Annotated[

@@ -113,9 +113,9 @@ def tracks():
 def predictions_file(tracks):
     """Writes a predictions file of 12 tracks with random factors, or those given."""
 
-    def write(path, factors=None, fingerprint="print"):
+    def write(path, factors=None, fingerprint="print", **others):
         factors = unit_rows((12, 4)) if factors is None else factors
-        predictions = Predictions(tracks(len(factors)), factors, fingerprint, "/music")
+        predictions = Predictions(tracks(len(factors)), factors, fingerprint, "/music", **others)
         files.save_predictions(path, predictions)
         return path
 

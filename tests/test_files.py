@@ -122,8 +122,14 @@ def test_a_track_held_out_has_no_factors_and_is_tested():
 @examples
 def test_predictions_round_trip(tmp_path, data, n, f):
     deviation = data.draw(st.sampled_from([None, np.full((n, f), 0.1, np.float32)]))
+    statistics = data.draw(st.sampled_from([None, np.full((n, 2), 0.5, np.float16)]))
     saved = Predictions(
-        data.draw(tables(n)), factors_of(n, f, 0), "abc", data.draw(name), deviation=deviation
+        data.draw(tables(n)),
+        factors_of(n, f, 0),
+        "abc",
+        data.draw(name),
+        deviation=deviation,
+        mel_statistics=statistics,
     )
     files.save_predictions(tmp_path / "p.h5", saved)
     assert_same(saved, files.load_predictions(tmp_path / "p.h5"))
@@ -234,7 +240,7 @@ def test_a_file_from_before_genres_is_read_and_gone_on_with(tmp_path, mels_file)
     with files.MelsWriter(path, audio_folder="/music", params={}) as writer:
         writer.append([new])
     assert files.load_mels(path).tracks.genre == ["", "", "", "Polka"]
-    assert files.describe(path)["schema_version"] == 3
+    assert files.describe(path)["schema_version"] == 4
 
 
 def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path, mels_file):

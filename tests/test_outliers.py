@@ -97,14 +97,14 @@ def test_too_few_to_compare_have_no_score():
 
 
 @pytest.fixture
-def library(here, predictions_file, factors_file, mels_file):
+def library(here, predictions_file, factors_file):
     """Tracks in two camps; what sounds like the other camp stands in the first."""
     predicted = unit(np.eye(4)[np.where(sounds()[:, 0] > 0, 0, 1)] + camps(seed=5) / 20)
-    predictions_file("predictions.h5", predicted)
+    means = 3 + np.repeat(sounds(n_features=4), 32, axis=1)
+    deviations = np.random.default_rng(6).normal(1, 0.05, size=(N, 128))
+    statistics = np.hstack([means, deviations]).astype(np.float16)
+    predictions_file("predictions.h5", predicted, mel_statistics=statistics)
     factors_file("factors.h5", factors=camps())
-    rng = np.random.default_rng(6)
-    levels = 3 + np.repeat(sounds(n_features=4), 32, axis=1)
-    mels_file("mels.h5", mels=np.clip(levels[:, :, None] + rng.normal(size=(N, 128, 599)), 0, 9))
     return here
 
 
@@ -203,35 +203,26 @@ def test_tracks_new_to_the_log_have_no_score(listed, factors_file):
     assert "2 tracks without a score: the log has no play of them" in err
 
 
-def test_without_a_mels_file_predictions_alone_tell(listed, library):
-    (library / "mels.h5").unlink()
+def test_both_descriptions_of_the_sound_tell(library, listed):
+    predicted, (worst, *_) = files.load_predictions("predictions.h5"), listed()[0]
+    statistics = predicted.mel_statistics.copy()
+    statistics[STRAY] = statistics[STRAY + 1]  # which sounds as its camp does
+    files.save_predictions("predictions.h5", replace(predicted, mel_statistics=statistics))
     rows, err = listed()
     assert numbers(rows)[0] == STRAY
-    assert "no mels file here: tracks are judged by their predicted factors alone" in err
+    assert rows[0]["score"] < worst["score"]
+    assert "mel statistics" not in err
 
 
-def test_tracks_that_the_mels_file_lacks_have_no_score(listed, library, mels_file):
-    mels_file("other.h5", N - 1)
-    rows, err = listed("--mels", "other.h5", "-k", N)
-    assert N - 1 not in numbers(rows)
-    assert "1 track without a score: not in the mels file" in err
+def test_predictions_without_mel_statistics_are_judged_by_what_they_have(library, listed):
+    predicted = files.load_predictions("predictions.h5")
+    files.save_predictions("predictions.h5", replace(predicted, mel_statistics=None))
+    rows, err = listed()
+    assert numbers(rows)[0] == STRAY
+    assert "make them again with 'audiorec predict'" in err
 
 
-def test_the_order_of_a_mels_file_does_not_matter(listed, library, mels_file, tracks):
-    worst, _ = listed("-k", N)
-    with files.MelsReader("mels.h5") as reader:
-        mels = np.array([reader.read(row) for row in range(N)])
-    later = np.r_[1:N, 0]  # as after a first song that was tagged anew
-    mels_file("later.h5", mels=mels[later], tracks=tracks(N).take(later))
-    assert listed("-k", N, "--mels", "later.h5")[0] == worst
-
-
-def test_files_that_do_not_belong_together_are_one_line(library, audiorec, mels_file, tracks):
-    others = replace(tracks(4), track_id=[f"else/{i}" for i in range(4)])
-    mels_file("other.h5", 4, tracks=others, mels=np.ones((4, 128, 599)))
-    status, out, err = audiorec("outliers", "--mels", "other.h5")
-    assert (status, out) == (1, "")
-    assert "other.h5 holds none of the tracks that were predicted: name another" in err
+def test_files_that_do_not_belong_together_are_one_line(library, audiorec):
     predictions = files.load_predictions("predictions.h5")
     of_others = replace(predictions, params={"factors": "other"})
     files.save_predictions("predictions.h5", of_others)
@@ -244,7 +235,7 @@ def test_too_few_tracks_to_compare_are_one_line(library, audiorec, factors_file)
     factors_file("factors.h5", factors=camps()[:2])
     status, out, err = audiorec("outliers")
     assert (status, out) == (1, "")
-    assert "fewer than 20 tracks are both in the log and in mels.h5" in err.splitlines()[-1]
+    assert "fewer than 20 tracks are both in the log and in the predictions" in err.splitlines()[-1]
 
 
 def test_similar_leaves_outliers_out(listed):
@@ -291,7 +282,7 @@ def test_the_score_of_an_outlier_can_be_set(listed, audiorec):
     ("arguments", "message"),
     [
         (("--outlier-score", 2), "--outlier-score goes with --drop-outliers: add that, or leave"),
-        (("--mels", "mels.h5"), "--mels goes with --duplicates drop or --drop-outliers: add one"),
+        (("--mels", "mels.h5"), "--mels goes with --duplicates drop: add that, or leave --mels"),
         (("--drop-outliers", "--factors", "no.h5"), "no.h5"),
     ],
 )

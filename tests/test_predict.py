@@ -67,6 +67,15 @@ def test_a_network_without_variances_writes_no_deviations(two_excerpts, audiorec
     assert files.load_predictions("predictions.h5").deviation is None
 
 
+def test_mel_statistics_are_means_over_the_excerpts(two_excerpts, audiorec, checkpoint_file):
+    checkpoint_file("model.h5")
+    assert audiorec("predict", "--device", "cpu", "--batch-size", 3)[0] == 0
+    statistics = files.load_predictions("predictions.h5").mel_statistics
+    heard = two_excerpts.astype(np.float64)
+    mean, deviation = heard.mean(axis=-1).mean(axis=1), heard.std(axis=-1).mean(axis=1)
+    np.testing.assert_allclose(statistics, np.hstack([mean, deviation]), rtol=1e-3)
+
+
 def test_predictions_of_another_space_are_replaced_with_a_note(
     two_excerpts, audiorec, checkpoint_file
 ):

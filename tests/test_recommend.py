@@ -169,13 +169,12 @@ def test_a_history_whose_columns_are_half_known_is_told_which_it_lacks(
 
 
 def test_predictions_are_made_of_what_is_named(world, audiorec, checkpoint_file, mels_file):
-    """Also where neither lies in this folder, and where others do."""
+    """Also where it does not lie in this folder."""
     (world / "elsewhere").mkdir()
     checkpoint_file("elsewhere/model.h5")
-    mels_file("elsewhere/mels.h5")
+    mels_file("mels.h5")
     (world / "predictions.h5").unlink()
-    mine = ("--mels", "elsewhere/mels.h5", "--checkpoint", "elsewhere/model.h5")
-    _, _, err = audiorec("recommend", "u4", "--drop-outliers", *mine)
+    _, _, err = audiorec("recommend", "u4", "--blend", "--checkpoint", "elsewhere/model.h5")
     assert "no predictions yet: making them" in err
     made = files.load_predictions("predictions.h5")
     assert made.fingerprint == files.load_checkpoint("elsewhere/model.h5").fingerprint
@@ -183,9 +182,10 @@ def test_predictions_are_made_of_what_is_named(world, audiorec, checkpoint_file,
 
 def test_what_says_nothing_without_outliers_is_refused_before_work_goes_into_it(world, audiorec):
     (world / "predictions.h5").unlink()
-    status, out, err = audiorec("recommend", "u4", "--mels", "mels.h5")
+    status, out, err = audiorec("recommend", "u4", "--outlier-score", 3)
     assert (status, out) == (1, "")
-    assert err == ("error: --mels goes with --drop-outliers: add that, or leave --mels out\n")
+    told = "--outlier-score goes with --drop-outliers: add that, or leave --outlier-score out"
+    assert err == f"error: {told}\n"
 
 
 @pytest.mark.parametrize(

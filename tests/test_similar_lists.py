@@ -13,6 +13,7 @@ from audiorec_cli.output.playlist_reading import read_playlist
 from audiorec_cli.retrieval.choosing import Chooser, waypoints
 from audiorec_cli.retrieval.hubness import LocalScaling
 from audiorec_cli.retrieval.lookup import find_paths
+from audiorec_cli.retrieval.neighbors import nearest_others
 from audiorec_cli.retrieval.recordings import ALIKE, likeness
 
 COMPASS = np.array(
@@ -142,7 +143,7 @@ def test_steps_along_the_great_circle():
         (("title 0", "--relative-to", "."), "--relative-to goes with --out"),
         (
             ("title 0", "--mels", "m.h5"),
-            "--mels goes with --duplicates drop or --drop-outliers: add one",
+            "--mels goes with --duplicates drop: add that, or leave --mels out",
         ),
         (("--extend", "none.m3u8"), "none.m3u8: No such file or directory"),
     ],
@@ -249,6 +250,16 @@ def hubs(n=600, n_factors=40):
     rng = np.random.default_rng(0)
     factors = rng.normal(size=(n, n_factors)) + 0.5 * rng.normal(size=n_factors)
     return (factors / np.linalg.norm(factors, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("n", "k"), [(2, 1), (40, 39), (600, 10), (2000, 10), (2111, 3)])
+def test_the_nearest_others_are_those_of_a_full_sort(n, k):
+    factors, rows = hubs(n), np.arange(0, n, 7)
+    found, cosines = nearest_others(rows, factors, k)
+    for row, others, near in zip(rows, found, cosines, strict=True):
+        order = np.argsort(-(factors @ factors[row]))
+        assert set(others) == set(order[order != row][:k])
+        np.testing.assert_allclose(near, factors[others] @ factors[row], atol=1e-6)
 
 
 def test_spread_keeps_hubs_out_of_the_lists():

@@ -12,7 +12,7 @@ from audiorec_cli.commands.outlying import USUAL, scores_of
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import PlaylistOut
 from audiorec_cli.names import normalised
-from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, SoundFile, found
+from audiorec_cli.options import FactorsFile, Json, PredictionsFile, RelativeTo, found
 
 COLUMNS = ("rank", "score", "artist", "title", "listening", "sound", "track_id", "path")
 NEIGHBORS_SHOWN = 3
@@ -29,7 +29,6 @@ def outliers(
     relative_to: RelativeTo = None,
     predictions: PredictionsFile = None,
     factors: FactorsFile = None,
-    mels: SoundFile = None,
     as_json: Json = False,
 ):
     """List the tracks whose sound fits worst where listening put them: intros, speech, noise.
@@ -42,10 +41,10 @@ def outliers(
     have no score.
     """
     require_list(out, relative_to, as_json)
-    path, predicted = load_predicted(predictions, mels=mels)
+    path, predicted = load_predicted(predictions)
     factors_path = found("factors", factors)
     known = _listened(path, predicted, factors_path)
-    scores = scores_of(predicted, known, mels=mels)
+    scores = scores_of(predicted, known)
     _describe(scores)
     order = np.argsort(-scores, kind="stable")
     lowest = -np.inf if min_score is None else min_score

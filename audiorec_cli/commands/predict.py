@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from audiorec_cli import console
@@ -64,6 +65,7 @@ def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.aut
         tracks=library.tracks,
         predicted_factors=predicted.factors,
         deviation=predicted.deviation,
+        mel_statistics=predicted.mel_statistics.astype(np.float16),
         fingerprint=trained.fingerprint,
         audio_folder=library.audio_folder,
         params={

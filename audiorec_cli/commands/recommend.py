@@ -15,10 +15,9 @@ from audiorec_cli.commands.listeners import (
 from audiorec_cli.commands.listing import entries_of, limits_of, require_list
 from audiorec_cli.commands.outlying import (
     DropOutliers,
-    OutlierMels,
     OutlierScore,
+    check_dropping,
     outlier_rows,
-    require_outliers,
 )
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.recommend_options import (
@@ -50,7 +49,7 @@ def recommend(
     diversity: Diversity = 0.0, drop_outliers: DropOutliers = False,
     outlier_score: OutlierScore = None, blend: Blend = False, blend_at: BlendAt = None,
     out: PlaylistOut = None, relative_to: RelativeTo = None, predictions: PredictionsFile = None,
-    factors: FactorsFile = None, mels: OutlierMels = None, checkpoint: BlendCheckpoint = None,
+    factors: FactorsFile = None, checkpoint: BlendCheckpoint = None,
     log_format: HistoryFormat = None, as_json: Json = False,
 ):  # fmt: skip
     """List the tracks of the library that a listener would like best and has not heard.
@@ -62,13 +61,13 @@ def recommend(
     """
     _check_request(user, history, log_format, all_users)
     _check_output(all_users, out, relative_to, as_json)
-    require_outliers(drop_outliers, {"--mels": mels, "--outlier-score": outlier_score})
-    path, predicted = load_predicted(predictions, mels=mels, checkpoint=checkpoint)
+    check_dropping(drop_outliers, outlier_score)
+    path, predicted = load_predicted(predictions, checkpoint=checkpoint)
     factors_path = found("factors", factors)
     trust = trust_of(blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
     taste = taste_of(path, predicted, factors_path, trained, trust=trust)
-    allowed = _allowed(taste, new_only, drop_outliers, outlier_score, mels)
+    allowed = _allowed(taste, new_only, drop_outliers, outlier_score)
     limits = limits_of(predicted.tracks, {"artist": max_per_artist})
     rules = Rules(min(k, int(allowed.sum())), tuple(limits), diversity)
     recommender = Recommender(taste.coordinates, allowed, rules, sureness_of(taste, trained))
@@ -115,7 +114,7 @@ def _require_table(out):
     return files.require_writable(out, "recommendations")
 
 
-def _allowed(taste, new_only, drop_outliers, outlier_score, mels):
+def _allowed(taste, new_only, drop_outliers, outlier_score):
     """(n,) bool: the tracks that the options let into a list."""
     is_allowed = np.ones(len(taste.predicted.tracks), dtype=bool)
     if new_only:
@@ -126,7 +125,7 @@ def _allowed(taste, new_only, drop_outliers, outlier_score, mels):
                 "or add new tracks with 'audiorec mels' and 'audiorec predict'"
             )
     if drop_outliers:
-        is_outlier = outlier_rows(taste.predicted, taste.known, mels=mels, min_score=outlier_score)
+        is_outlier = outlier_rows(taste.predicted, taste.known, min_score=outlier_score)
         return is_allowed & ~is_outlier
     return is_allowed
 

@@ -10,8 +10,8 @@ from audiorec_cli.commands.listing import choosing, entries_of, require_list
 from audiorec_cli.commands.outlying import (
     DropOutliers,
     OutlierScore,
+    check_dropping,
     outlier_rows,
-    require_outliers,
 )
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
@@ -66,7 +66,7 @@ def similar(
     coordinates = _coordinates(by, predicted, of_log)
     if drop_outliers:
         known = listened(predicted.tracks, of_log)
-        is_outlier = outlier_rows(predicted, known, mels=mels, min_score=outlier_score)
+        is_outlier = outlier_rows(predicted, known, min_score=outlier_score)
         coordinates = _without(coordinates, is_outlier, asked)
     asked, space = _known(asked, coordinates), Space(coordinates, predicted.tracks, spread=spread)
     limits = {"artist": max_per_artist, "album": max_per_album}
@@ -89,9 +89,9 @@ def _check_request(queries, not_, extend, path_to, pick, k):
 
 def _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors):
     """Refuse what is named without an option that it goes with."""
-    require_outliers(drop_outliers, {"--outlier-score": outlier_score})
-    if mels is not None and duplicates is Duplicates.keep and not drop_outliers:
-        raise AudiorecError("--mels goes with --duplicates drop or --drop-outliers: add one")
+    check_dropping(drop_outliers, outlier_score)
+    if mels is not None and duplicates is Duplicates.keep:
+        raise AudiorecError("--mels goes with --duplicates drop: add that, or leave --mels out")
     if factors is not None and by is Likeness.factors and not drop_outliers:
         raise AudiorecError(
             "--factors goes with --by usage or listening, or with --drop-outliers: add one"

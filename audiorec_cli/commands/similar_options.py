@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audiorec_cli.options import OF_PREDICTIONS, file_option
+from audiorec_cli.options import file_option
 
 LIST = "What comes into the list"
 
@@ -109,8 +109,8 @@ SimilarMels = Annotated[
     Path | None,
     file_option(
         "--mels",
-        "With --duplicates drop or --drop-outliers: the mels file that tells how tracks sound.",
-        OF_PREDICTIONS,
+        "With --duplicates drop: the mels file that tells which tracks sound the same.",
+        "the one that the predictions were made from, or the only one in this folder",
         rich_help_panel=LIST,
     ),
 ]

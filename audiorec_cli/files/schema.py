@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from audiorec_cli.records import N_MELS, Checkpoint, LoggedTracks
 
-SCHEMA_VERSION = 3
-READ_VERSIONS = (2, 3)  # 2 knew no genre
+SCHEMA_VERSION = 4
+READ_VERSIONS = (2, 3, 4)  # 2 knew no genre, 3 no mel statistics
 TEXT = "utf-8"
 
 # The command that makes each kind.
@@ -85,6 +85,7 @@ SCHEMA = {
         **_TRACKS,
         "predicted_factors": Field("float32", ("n", "f")),
         "deviation": Field("float32", ("n", "f"), optional=True),
+        "mel_statistics": Field("float16", ("n", "s"), optional=True),
     },
     "recommendations": {
         **_TRACKS,

@@ -78,8 +78,9 @@ def save_predictions(path, predictions):
     """Write Predictions to `path`, whole or not at all."""
     values = {f"tracks/{c}": getattr(predictions.tracks, c) for c in Tracks.columns()}
     values["predicted_factors"] = predictions.predicted_factors
-    if predictions.deviation is not None:
-        values["deviation"] = predictions.deviation
+    for name in ("deviation", "mel_statistics"):
+        if getattr(predictions, name) is not None:
+            values[name] = getattr(predictions, name)
     _save(
         path,
         "predictions",
@@ -96,7 +97,7 @@ def load_predictions(path):
         return Predictions(
             tracks=Tracks(**read_group(file, "tracks")),
             predicted_factors=read(file, "predicted_factors"),
-            deviation=read(file, "deviation") if "deviation" in file else None,
+            **{name: read(file, name) for name in ("deviation", "mel_statistics") if name in file},
             fingerprint=attribute(file, "fingerprint"),
             audio_folder=attribute(file, "audio_folder"),
             params=params(file),

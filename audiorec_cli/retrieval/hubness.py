@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from audiorec_cli.retrieval.neighbors import nearest_others
+
 N_NEIGHBORS = 10  # that tell how dense it is around a track
 POOL = 2000  # of the nearest tracks are ranked anew: far ones come into no list
 ROWS_AT_A_TIME = 256
@@ -39,9 +41,8 @@ class LocalScaling:
         return self._density[rows]
 
     def _mean_of_nearest(self, rows):
-        cosines = self._coordinates[rows] @ self._coordinates.T
-        cosines[np.arange(len(rows)), rows] = -np.inf  # a track is no neighbour of itself
-        k = min(N_NEIGHBORS, cosines.shape[1] - 1)
+        k = min(N_NEIGHBORS, len(self._coordinates) - 1)
         if k < 1:
             return np.zeros(len(rows), np.float32)
-        return np.partition(cosines, -k, axis=1)[:, -k:].mean(axis=1)
+        _, cosines = nearest_others(rows, self._coordinates, k)
+        return cosines.mean(axis=1)

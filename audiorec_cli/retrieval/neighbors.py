@@ -2,6 +2,8 @@
 
 import numpy as np
 
+HEAP = 64  # scores of which only the highest is looked at again, as a rule
+
 
 def unit(factors):
     """Rows scaled to unit norm, float32; rows of zeros stay."""
@@ -29,6 +31,39 @@ def nearest(query, factors, k):
     candidates = np.argpartition(-scores, k - 1)[:k] if k < len(scores) else np.arange(k)
     rows = candidates[np.lexsort((candidates, -scores[candidates]))]
     return rows, scores[rows]
+
+
+def nearest_others(rows, factors, k):
+    """The k rows of `factors` nearest by cosine to each of these rows (m,), itself left out.
+
+    factors : as in `cosines`; k < n
+    Returns rows (m, k) int64 and cosines (m, k) float32, in no order. The m × n cosines are made.
+    """
+    scores = factors[rows] @ factors.T
+    scores[np.arange(len(rows)), rows] = -np.inf
+    found = _highest(scores, k)
+    return found, np.take_along_axis(scores, found, axis=1)
+
+
+def _highest(scores, k):
+    """The columns of the k highest of each row: (m, k), in no order.
+
+    Every n_heaps-th column is in one heap. The k highest are in the heaps whose highest are so,
+    or behind the last whole heap: most of the others are looked at once and never moved.
+    """
+    n = scores.shape[1]
+    n_heaps = n // HEAP
+    if n_heaps < 2 * k:
+        return np.argpartition(scores, n - k, axis=1)[:, n - k :]
+    whole = n_heaps * HEAP
+    tops = scores[:, :whole].reshape(-1, HEAP, n_heaps).max(axis=1)
+    heaps = np.argpartition(tops, n_heaps - k, axis=1)[:, n_heaps - k :]
+    members = heaps[:, :, None] + n_heaps * np.arange(HEAP)
+    rest = np.broadcast_to(np.arange(whole, n), (len(scores), n - whole))
+    columns = np.hstack([members.reshape(len(scores), -1), rest])
+    among = np.take_along_axis(scores, columns, axis=1)
+    places = np.argpartition(among, among.shape[1] - k, axis=1)[:, -k:]
+    return np.take_along_axis(columns, places, axis=1)
 
 
 def usage_coordinates(track_factors, user_factors):

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from audiorec_cli.retrieval.neighbors import nearest_others
+
 N_NEIGHBORS = 10  # by listening, that tell what a track should sound like
 NEAR = 0.25  # of the tracks at most: the others are no neighbours
 SHRINKAGE = 0.3  # of the covariance, towards one of equal variance in all directions
@@ -61,10 +63,7 @@ def _expected(sound, listened):
     expected = np.empty_like(sound)
     for first in range(0, len(sound), ROWS_AT_A_TIME):
         rows = np.arange(first, min(first + ROWS_AT_A_TIME, len(sound)))
-        cosines = listened[rows] @ listened.T
-        cosines[np.arange(len(rows)), rows] = -np.inf
-        nearest = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
-        expected[rows] = np.median(sound[nearest], axis=1)
+        expected[rows] = np.median(sound[nearest_others(rows, listened, k)[0]], axis=1)
     return expected
 
 

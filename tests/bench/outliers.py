@@ -40,7 +40,6 @@ from audiorec_cli.cli import main as audiorec
 from audiorec_cli.commands.joining import listened
 from audiorec_cli.commands.outlying import WEIGHTS
 from audiorec_cli.demo.encoding import LOSSY_HEADROOM, encode, tag
-from audiorec_cli.evaluation.features import Sound
 from audiorec_cli.names import normalised
 from audiorec_cli.retrieval.outliers import outlier_scores
 
@@ -86,18 +85,15 @@ def _run(arguments, place, seed):
     if not (place / "predictions.h5").exists():
         _make(arguments, place, seed)
     predicted = files.load_predictions(place / "predictions.h5")
-    library, factors = files.load_mels(place / "mels.h5"), files.load_factors(place / "factors.h5")
-    places = listened(predicted.tracks, factors).factors
-    with files.MelsReader(place / "mels.h5") as reader:
-        sound = Sound(reader, library.excerpt_track, compression=library.params["compression"])
-        statistics = sound.statistics(np.arange(len(library.tracks)))
-    vectors = predicted.predicted_factors
+    factors = files.load_factors(place / "factors.h5")
+    tracks, places = predicted.tracks, listened(predicted.tracks, factors).factors
+    vectors, statistics = predicted.predicted_factors, predicted.mel_statistics.astype(np.float64)
     shuffled = np.random.default_rng(seed).permutation(places)
-    artists = [normalised(artist) for artist in library.tracks.artist]
+    artists = [normalised(artist) for artist in tracks.artist]
     trained_on = set(files.load_checkpoint(place / "model.h5").split["train"])
     return {
-        "kind": np.array([_kind_of(path) for path in library.tracks.path]),
-        "trained on": np.array([name in trained_on for name in library.tracks.track_id]),
+        "kind": np.array([_kind_of(path) for path in tracks.path]),
+        "trained on": np.array([name in trained_on for name in tracks.track_id]),
         "outliers": outlier_scores(places, [vectors, statistics], WEIGHTS),
         "outliers, by mel statistics alone": outlier_scores(places, [statistics]),
         "outliers, by predicted factors alone": outlier_scores(places, [vectors]),
