@@ -7,6 +7,7 @@ takes less time than to let a library seek and read them.
 import itertools
 import re
 from array import array
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import av
@@ -33,7 +34,7 @@ IN_A_ROW = 3  # headers, each where the one before says, are no accident
 
 ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
 SEARCHED_BYTES = 1 << 18  # behind a tag, whose padding some programs leave out of its size
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 # Where to begin to decode, so that it is right: a frame's bits may begin up to 511 bytes before it,
 # not counting headers, and half of its sound overlaps with that of the frame before.
 PREROLL_BYTES = 1 << 10
@@ -72,6 +73,21 @@ class Told(NamedTuple):
     n_frames: int | None = None
     delay: int = 0
     padding: int = 0
+
+
+@dataclass(frozen=True)
+class Frames:
+    """n frames side by side: each is data from one of n + 1 bounds to the next."""
+
+    data: bytes
+    bounds: list[int]
+
+    def __len__(self):
+        return len(self.bounds) - 1
+
+    def between(self, first, last):
+        """The bytes of the frames from number `first` up to `last`, which is not one of them."""
+        return self.data[self.bounds[first] : self.bounds[last]]
 
 
 class Mp3Sound(Sound):
@@ -136,18 +152,31 @@ class Mp3Sound(Sound):
         return max(0, earlier - 1)
 
     def _read_frames(self, first, last):
-        """The bytes of each frame, between these numbers, that is there."""
-        places = self._places[first:last]
-        lengths, frames = self._layout.lengths, []
+        """The Frames, between these numbers, that are there."""
+        places = np.array(self._places[first:last])
         # what lies between frames may be gigabytes: it is not read
         gaps = np.flatnonzero(np.diff(places) > MAX_FRAME_BYTES) + 1
-        for run in filter(len, np.split(np.array(places), gaps)):
-            self._file.seek(int(run[0]))
-            block = self._file.read(int(run[-1] - run[0]) + MAX_FRAME_BYTES)
-            last = len(block) - HEADER_BYTES
-            starts = (run - run[0]).tolist()
-            frames += [block[i : i + lengths[block[i + 2]]] for i in starts if i <= last]
-        return frames
+        runs = [self._read_run(run) for run in np.split(places, gaps) if len(run)]
+        if len(runs) == 1:  # nearly always, and then nothing is copied
+            return runs[0]
+        bounds = np.cumsum(np.concatenate([[0], *(np.diff(run.bounds) for run in runs)]))
+        data = b"".join(run.between(0, len(run)) for run in runs)
+        return Frames(data, bounds.astype(int).tolist())
+
+    def _read_run(self, places):
+        """The Frames at these places (n,), with little between them, but for those cut off."""
+        self._file.seek(int(places[0]))
+        block = self._file.read(int(places[-1] - places[0]) + MAX_FRAME_BYTES)
+        starts = places - places[0]
+        starts = starts[starts <= len(block) - HEADER_BYTES]
+        if not len(starts):
+            return Frames(b"", [0])
+        lengths = np.array(self._layout.lengths)[np.frombuffer(block, np.uint8)[starts + 2]]
+        ends = np.minimum(starts + lengths, len(block))
+        if (starts[1:] == ends[:-1]).all():
+            return Frames(block, [*starts.tolist(), int(ends[-1])])
+        frames = [block[i:j] for i, j in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return Frames(b"".join(frames), np.cumsum([0, *map(len, frames)]).tolist())
 
 
 def _first_frame(file):
@@ -295,16 +324,16 @@ def _decode_together(frames, samples_a_frame):
 
     Raises FFmpegError or ValueError where one is broken, or unlike the others.
     """
-    codec, channels = _decoder(), 1 if frames[0][3] >> 6 == MONO else 2
+    codec, channels = _decoder(), 1 if frames.data[3] >> 6 == MONO else 2
     weights = mixing_weights(channels)
     samples, filled = np.empty(len(frames) * samples_a_frame, np.float32), 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
-        batch = frames[first : first + FRAMES_AT_A_TIME]
-        sounds = codec.decode(av.Packet(b"".join(batch)))
-        if len(sounds) != len(batch):
+        last = min(first + FRAMES_AT_A_TIME, len(frames))
+        sounds = codec.decode(av.Packet(frames.between(first, last)))
+        if len(sounds) != last - first:
             raise ValueError("a frame without sound")
         sound = np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
-        mixed = samples[filled : filled + len(batch) * samples_a_frame]
+        mixed = samples[filled : filled + (last - first) * samples_a_frame]
         np.dot(sound.reshape(-1, channels), weights, out=mixed)
         filled += len(mixed)
     return samples
@@ -314,9 +343,9 @@ def _decode_one_by_one(frames, samples_a_frame):
     """Frames of which some are broken, as in `_decode`. Raises UnknownFormat when all are."""
     codec, n_broken = _decoder(), 0
     samples = np.zeros((len(frames), samples_a_frame), np.float32)
-    for mixed, frame in zip(samples, frames, strict=True):
+    for number, mixed in enumerate(samples):
         try:
-            (sound,) = codec.decode(av.Packet(frame))
+            (sound,) = codec.decode(av.Packet(frames.between(number, number + 1)))
             mixed[:] = sound.to_ndarray().reshape(samples_a_frame, -1).mean(axis=1)
         except (av.FFmpegError, ValueError):  # an error, no sound from it, or too little
             n_broken += 1
