@@ -7,7 +7,8 @@ import os
 from pathlib import Path, PurePosixPath
 
 import mutagen
-from mutagen.mp3 import EasyMP3
+from mutagen.easyid3 import EasyID3
+from mutagen.id3 import ID3NoHeaderError
 
 from audiorec_cli.errors import AudiorecError
 
@@ -85,24 +86,28 @@ def read_tags(path):
     Returns {tag: text}. The title of an untagged file is its name without the suffix.
     """
     tags = dict.fromkeys(TAGS, "")
-    found = _open_tagged(path)
-    if found is not None and found.tags is not None:
+    # a file whose tags cannot be read is no reason to leave a track out
+    with contextlib.suppress(mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
+        found = _tags_of(path)
         for tag, names in TAG_NAMES.items():
-            tags[tag] = next(filter(None, (_tag_text(found.tags, name) for name in names)), "")
+            tags[tag] = next(filter(None, (_tag_text(found, name) for name in names)), "")
     tags["title"] = tags["title"] or Path(path).stem
     return tags
 
 
-def _open_tagged(path):
-    """The file as mutagen reads it; None where it cannot, no reason to leave a track out."""
-    # to ask every format whether it is its own takes as long as to read the tags
-    kinds = ([EasyMP3], None) if Path(path).suffix.lower() == ".mp3" else (None,)
-    for options in kinds:
-        with contextlib.suppress(mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
-            found = mutagen.File(path, options=options, easy=True)
-            if found is not None:
-                return found
-    return None
+def _tags_of(path):
+    """The tags of a file as mutagen reads them. Raises what it does of a file that it cannot."""
+    if Path(path).suffix.lower() == ".mp3":
+        # to ask every format whether it is its own takes longer than to read the tags
+        with open(path, "rb") as file:
+            start = file.read(3)
+            if start == b"ID3" or start[:1] == b"\xff":
+                file.seek(0)
+                with contextlib.suppress(ID3NoHeaderError):
+                    return EasyID3(file)
+                return {}
+    found = mutagen.File(path, easy=True)
+    return {} if found is None or found.tags is None else found.tags
 
 
 def _tag_text(tags, name):
