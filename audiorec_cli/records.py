@@ -329,8 +329,8 @@ class Predictions:
     predicted_factors : (n_tracks, n_factors) float32, unit norm
     deviation : (n_tracks, n_factors) float32, the standard deviation that the network gives each
         factor; None where it gives none
-    mel_statistics : (n_tracks, 2 * n_mels) float16, the mean and the standard deviation over time
-        of each mel bin, mean over a track's excerpts; None in files of version 3
+    mel_statistics : (n_tracks, 2 * N_MELS) float16, the mean and the standard deviation over time
+        of each mel bin, mean over a track's excerpts; None in files of versions 2 and 3
     fingerprint : of the checkpoint that made them
     """
 
@@ -354,7 +354,7 @@ class Predictions:
             _require(good.all(), "a deviation that is no positive number")
         if self.mel_statistics is not None:
             shape = self.mel_statistics.shape
-            _require(shape[:1] == (len(self.tracks),), f"mel statistics are {shape}")
+            _require(shape == (len(self.tracks), 2 * N_MELS), f"mel statistics are {shape}")
             _require(np.isfinite(self.mel_statistics).all(), "mel statistics that are no numbers")
 
 

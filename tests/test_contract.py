@@ -165,6 +165,43 @@ def test_a_missing_input_is_one_line_with_the_remedy(folder, audiorec, command, 
 
 
 @pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("similar", ("mels.h5",)),
+        ("recommend", ("model.h5",)),
+        ("audience", ("model.h5",)),
+        ("outliers", ()),
+        ("page", ("mels.h5", "model.h5")),
+        ("evaluate", ("mels.h5", "model.h5")),
+        ("export", ()),
+        ("map", ()),
+    ],
+)
+def test_predictions_that_are_not_there_are_made_of_what_is_named(
+    folder, audiorec, mels_file, checkpoint_file, command, named
+):
+    here = folder(command)
+    (here / "elsewhere").mkdir()
+    (here / "predictions.h5").unlink()
+    makers = {"mels.h5": mels_file, "model.h5": checkpoint_file}
+    arguments = list(ARGUMENTS[command])
+    for name, make in makers.items():
+        if name in named:
+            make(here / "elsewhere" / name)
+            arguments += [OPTION[name], f"elsewhere/{name}"]
+        if not (here / name).exists():
+            make(here / name)
+    if command == "similar":
+        arguments += ["--duplicates", "drop"]
+    _, _, err = audiorec(command, *arguments)
+    assert "no predictions yet: making them" in err
+    made = files.load_predictions(here / "predictions.h5")
+    for name in makers:
+        where = "elsewhere/" if name in named else ""
+        assert made.params[OPTION[name].removeprefix("--")] == str(here / f"{where}{name}")
+
+
+@pytest.mark.parametrize(
     ("command", "spoilt"), [(c, name) for c in READS for name in READS[c] if name in OPTION]
 )
 @pytest.mark.parametrize("how", ["truncated", "text", "wrong kind", "newer"])

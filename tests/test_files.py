@@ -122,7 +122,7 @@ def test_a_track_held_out_has_no_factors_and_is_tested():
 @examples
 def test_predictions_round_trip(tmp_path, data, n, f):
     deviation = data.draw(st.sampled_from([None, np.full((n, f), 0.1, np.float32)]))
-    statistics = data.draw(st.sampled_from([None, np.full((n, 2), 0.5, np.float16)]))
+    statistics = data.draw(st.sampled_from([None, np.full((n, 256), 0.5, np.float16)]))
     saved = Predictions(
         data.draw(tables(n)),
         factors_of(n, f, 0),

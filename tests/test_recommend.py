@@ -168,16 +168,30 @@ def test_a_history_whose_columns_are_half_known_is_told_which_it_lacks(
     assert f"call its column with the {lacking}s {lacking}" in err.splitlines()[-1]
 
 
-def test_predictions_are_made_of_what_is_named(world, audiorec, checkpoint_file, mels_file):
-    """Also where it does not lie in this folder."""
-    (world / "elsewhere").mkdir()
-    checkpoint_file("elsewhere/model.h5")
-    mels_file("mels.h5")
-    (world / "predictions.h5").unlink()
-    _, _, err = audiorec("recommend", "u4", "--blend", "--checkpoint", "elsewhere/model.h5")
-    assert "no predictions yet: making them" in err
-    made = files.load_predictions("predictions.h5")
-    assert made.fingerprint == files.load_checkpoint("elsewhere/model.h5").fingerprint
+def test_rows_of_one_song_are_all_known(world, audiorec):
+    rows = "folder/2,title 2,artist 0\nother/2,title 2,artist 0\nfolder/25,title 25,artist 1\n"
+    (world / "mine.csv").write_text("track_id,title,artist\n" + rows)
+    _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
+    assert "3 tracks, 1 in the log, 2 in the library alone" in err
+    assert "in neither" not in err
+
+
+def test_plays_of_one_song_add_up_where_sound_places(world, audiorec):
+    for name, rows in (
+        ("twice", "folder/25,title 25,artist 1,3\nother,title 25,artist 1,6\n"),
+        ("once", "folder/25,title 25,artist 1,9\n"),
+    ):
+        others = "folder/24,title 24,artist 0,9\n"
+        (world / f"{name}.csv").write_text("track_id,title,artist,plays\n" + rows + others)
+    lists = [listed(audiorec, "--history", name, "-k", 5) for name in ("twice.csv", "once.csv")]
+    assert [row["score"] for row in lists[0]] == pytest.approx([row["score"] for row in lists[1]])
+
+
+def test_a_layout_without_names_of_columns_is_not_told_to_rename_them(world, audiorec):
+    (world / "mine.tsv").write_text("".join(f"{u}\tx\tsomebody\t5\n" for u in ("me", "me")))
+    status, _, err = audiorec("recommend", "--history", "mine.tsv")
+    assert status == 1
+    assert err.splitlines()[-1].endswith(": give a history with tracks of either")
 
 
 def test_what_says_nothing_without_outliers_is_refused_before_work_goes_into_it(world, audiorec):
@@ -212,6 +226,8 @@ def test_a_history_of_one_listener_needs_no_name(world, audiorec):
     (world / "bob.csv").write_text("user_id,track_id\nbob,folder/2\nbob,folder/4\n")
     _, _, err = audiorec("recommend", "ann", "--history", "bob.csv")
     assert 'bob.csv has no listener "ann" (it has bob): check the name' in err
+    (world / "named.csv").write_text("user_id,track_id\nlistener,folder/2\nlistener,folder/4\n")
+    assert audiorec("recommend", "listener", "--history", "named.csv")[0] == 0
 
 
 def test_a_history_of_new_tracks_alone_is_placed_by_their_sound(world, audiorec):
@@ -404,9 +420,11 @@ def test_predictions_in_a_space_of_their_own_are_recommended_by_what_was_played(
     (world / "mine.tsv").write_text("\n".join(mine) + "\n")
     folded = listed(audiorec, "--history", "mine.tsv", "-k", 8)
     assert numbers(folded) == numbers(listed(audiorec, "u4", "-k", 8))
+    _, _, err = audiorec("recommend", "u4")
+    assert "predictions.h5 lies in a space of its own: listeners are placed by what they" in err
     status, out, err = audiorec("recommend", "u4", "--blend-at", 3)
     assert (status, out) == (1, "")
-    assert "a space of its own" in err
+    assert "where listening puts no track" in err
 
 
 @pytest.fixture
@@ -432,6 +450,7 @@ def test_blend_chooses_by_the_validation_tracks_of_the_checkpoint(blendable, aud
     assert status == 0, err
     assert "checkpoint: using model.h5" in err
     (chosen,) = re.findall(r"blend: C is (\S+):", err)
+    assert f"listening weighs n / (n + {chosen}), and sound the rest" in err
     assert out == audiorec("recommend", "u004", "--blend-at", chosen, "--json")[1]
 
 

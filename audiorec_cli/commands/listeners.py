@@ -112,11 +112,15 @@ def listener_of_history(history, predicted, factors, known):
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
     vector = fold_in_listeners(plays, factors)[0]
-    in_library = matching.find_matches(predicted.tracks, history.tracks)
-    heard = np.union1d(heard_by(plays, known).indices, in_library.library_rows)
+    # of files of one song all count as heard, of rows of one song all are known
+    files_of_it = matching.find_matches(predicted.tracks, history.tracks).library_rows
+    in_library = matching.find_matches(history.tracks, predicted.tracks)
+    heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
     if not vector.any():
+        lacks = "" if by_artist else history.lacks
+        history = history._replace(lacks=lacks)
         return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
-    _describe_history(history, in_log.library_rows, in_library.log_rows)
+    _describe_history(history, in_log.library_rows, in_library.library_rows)
     return Listener(history.name, vector, plays, heard)
 
 
@@ -136,18 +140,22 @@ def _describe_history(history, in_log, in_library):
 def _listener_by_sound(history, predicted, in_library, heard, shape):
     """The Listener amid what is predicted for the tracks played, by the logarithm of their plays.
 
-    in_library : Matches of the library's tracks with the history's; heard : as in Listener
+    in_library : Matches of the history's tracks with the library's; heard : as in Listener
     shape : of the plays there, of which none count
     """
     from scipy.sparse import csr_matrix
 
-    n_tracks, rows = console.counted(len(history.tracks), "track"), in_library.library_rows
-    weights = np.log1p(history.plays[in_library.log_rows])
-    vector = weights @ predicted.predicted_factors[rows]
+    n_tracks = console.counted(len(history.tracks), "track")
+    plays = np.bincount(
+        in_library.log_rows, history.plays[in_library.library_rows], len(predicted.tracks)
+    )
+    rows = np.flatnonzero(plays)
+    vector = np.log1p(plays[rows]) @ predicted.predicted_factors[rows]
     if not vector.any():
         remedy = "give a history with tracks of either"
         if history.lacks:
-            remedy = f"call its column with the {history.lacks}s {history.lacks}, or {remedy}"
+            column = f"call its column with the {history.lacks}s {history.lacks}, if it has one"
+            remedy = f"{column}, or {remedy}"
         raise AudiorecError(
             f"{history.where}: {n_tracks}, such as {history.tracks.name(0)}, and none that the "
             f"factors were fitted to, or that is in the library: {remedy}"
@@ -199,7 +207,7 @@ def _history_of_log(path, user_id, log_format):
         raise AudiorecError(
             f"{path} has {len(log.user_id)} listeners, such as {shown}: name one of them"
         )
-    if user_id is not None and log.user_id == [ANONYMOUS]:
+    if user_id not in (None, ANONYMOUS) and log.user_id == [ANONYMOUS]:
         raise AudiorecError(f"{path} is the history of one listener: leave out USER")
     if user_id is not None and user_id not in log.user_id:
         raise AudiorecError(

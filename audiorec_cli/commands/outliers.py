@@ -44,7 +44,7 @@ def outliers(
     path, predicted = load_predicted(predictions)
     factors_path = found("factors", factors)
     known = _listened(path, predicted, factors_path)
-    scores = scores_of(predicted, known)
+    scores = scores_of(path, predicted, known)
     _describe(scores)
     order = np.argsort(-scores, kind="stable")
     lowest = -np.inf if min_score is None else min_score

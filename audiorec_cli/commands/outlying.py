@@ -40,14 +40,14 @@ def check_dropping(drop_outliers, outlier_score):
         )
 
 
-def outlier_rows(predicted, known, *, min_score=None):
+def outlier_rows(path, predicted, known, *, min_score=None):
     """Which tracks are outliers: (n,) bool. Those without a score are none.
 
-    predicted : Predictions of n tracks; known : their Listened
+    predicted : Predictions of n tracks, of the file at path; known : their Listened
     min_score : of an outlier, None for USUAL
     """
     lowest = USUAL if min_score is None else min_score
-    scores = scores_of(predicted, known)
+    scores = scores_of(path, predicted, known)
     is_outlier = np.nan_to_num(scores, nan=-np.inf) >= lowest
     console.note(
         f"{console.counted(int(is_outlier.sum()), 'outlier')} of {len(scores)} tracks left out: "
@@ -56,25 +56,26 @@ def outlier_rows(predicted, known, *, min_score=None):
     return is_outlier
 
 
-def scores_of(predicted, known):
+def scores_of(path, predicted, known):
     """How far from its place in listening each track sounds, as in retrieval.outliers: (n,) float.
 
-    predicted, known : as above. NaN where the log lacks the track. Raises AudiorecError where it
-    has too few of them.
+    path, predicted, known : as above. NaN where the log lacks the track. Raises AudiorecError where
+    it has too few of them.
     """
     from audiorec_cli.retrieval.outliers import FEWEST, outlier_scores
 
-    descriptions = [predicted.predicted_factors, predicted.mel_statistics]
-    if predicted.mel_statistics is None:
+    descriptions = [predicted.predicted_factors]
+    if predicted.mel_statistics is not None:
+        descriptions.append(predicted.mel_statistics)
+    else:
         console.note(
-            "the predictions are from before they held mel statistics: tracks are judged by their "
-            "predicted factors alone, which miss more: make them again with 'audiorec predict'"
+            f"{path} holds no mel statistics, being of an older version: tracks are judged by "
+            "predicted factors alone, which miss more: make it again with 'audiorec predict'"
         )
-        del descriptions[1:]
     scores = outlier_scores(known.factors, descriptions, WEIGHTS[: len(descriptions)])
     if np.isnan(scores).all():
         raise AudiorecError(
-            f"fewer than {FEWEST} tracks are both in the log and in the predictions, which is "
+            f"fewer than {FEWEST} tracks are both in the log and in {path}, which is "
             "nothing to compare: add tracks to either"
         )
     if n_new := int(known.is_new.sum()):

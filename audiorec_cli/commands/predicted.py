@@ -19,7 +19,10 @@ def load_predicted(path, *, mels=None, checkpoint=None):
 
 
 def found_or_made(mels=None, checkpoint=None):
-    """The predictions file in this folder, made now where there is only what it is made from."""
+    """The predictions file in this folder, made now where there is only what it is made from.
+
+    mels, checkpoint : as above. Raises AudiorecError where it can be neither found nor made.
+    """
     from audiorec_cli import files
 
     can_be_made = (mels or files.find_all("mels")) and (checkpoint or files.find_all("checkpoint"))

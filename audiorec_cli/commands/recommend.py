@@ -67,7 +67,7 @@ def recommend(
     trust = trust_of(blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
     taste = taste_of(path, predicted, factors_path, trained, trust=trust)
-    allowed = _allowed(taste, new_only, drop_outliers, outlier_score)
+    allowed = _allowed(path, taste, new_only, drop_outliers, outlier_score)
     limits = limits_of(predicted.tracks, {"artist": max_per_artist})
     rules = Rules(min(k, int(allowed.sum())), tuple(limits), diversity)
     recommender = Recommender(taste.coordinates, allowed, rules, sureness_of(taste, trained))
@@ -114,7 +114,7 @@ def _require_table(out):
     return files.require_writable(out, "recommendations")
 
 
-def _allowed(taste, new_only, drop_outliers, outlier_score):
+def _allowed(path, taste, new_only, drop_outliers, outlier_score):
     """(n,) bool: the tracks that the options let into a list."""
     is_allowed = np.ones(len(taste.predicted.tracks), dtype=bool)
     if new_only:
@@ -125,7 +125,7 @@ def _allowed(taste, new_only, drop_outliers, outlier_score):
                 "or add new tracks with 'audiorec mels' and 'audiorec predict'"
             )
     if drop_outliers:
-        is_outlier = outlier_rows(taste.predicted, taste.known, min_score=outlier_score)
+        is_outlier = outlier_rows(path, taste.predicted, taste.known, min_score=outlier_score)
         return is_allowed & ~is_outlier
     return is_allowed
 

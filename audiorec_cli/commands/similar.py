@@ -66,7 +66,7 @@ def similar(
     coordinates = _coordinates(by, predicted, of_log)
     if drop_outliers:
         known = listened(predicted.tracks, of_log)
-        is_outlier = outlier_rows(predicted, known, min_score=outlier_score)
+        is_outlier = outlier_rows(path, predicted, known, min_score=outlier_score)
         coordinates = _without(coordinates, is_outlier, asked)
     asked, space = _known(asked, coordinates), Space(coordinates, predicted.tracks, spread=spread)
     limits = {"artist": max_per_artist, "album": max_per_album}

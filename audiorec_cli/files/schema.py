@@ -85,7 +85,7 @@ SCHEMA = {
         **_TRACKS,
         "predicted_factors": Field("float32", ("n", "f")),
         "deviation": Field("float32", ("n", "f"), optional=True),
-        "mel_statistics": Field("float16", ("n", "s"), optional=True),
+        "mel_statistics": Field("float16", ("n", 2 * N_MELS), optional=True),
     },
     "recommendations": {
         **_TRACKS,

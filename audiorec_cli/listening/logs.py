@@ -8,6 +8,7 @@ import polars as pl
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.log_files import log_files
+from audiorec_cli.listening.log_formats import FORMATS
 from audiorec_cli.listening.log_plays import ITEM, LISTENER, to_plays, within
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_source import ANONYMOUS, Unreadable
@@ -43,9 +44,10 @@ class LogReading:
     """What reading a log gave.
 
     named_by : of ITEM, the columns that the log has
+    has_columns : they have names, and may be called otherwise
     layout : what kind of log it was; n_files : number of files
-    broken_rows : number of rows left out because something is missing in them
-    broken_shown : of the first of them, where it is and what is missing
+    broken_rows : number of rows left out because something is missing in them, or wrong
+    broken_shown : of the first of them, where it is and what is the matter
     rows_left_out : number of rows that are no plays of a track, or too short ones
     tracks_left_out : number of tracks with too few plays or listeners
     garbled : number of names with bytes in them that are no UTF-8
@@ -53,6 +55,7 @@ class LogReading:
 
     plays: Plays
     named_by: frozenset[str]
+    has_columns: bool
     layout: str
     n_files: int
     broken_rows: int
@@ -68,16 +71,17 @@ class LogReading:
 
     @property
     def lacks(self):
-        """The one of "title" and "artist" that it has no column of, "" for neither or both."""
+        """The one of "title" and "artist" that no column is called, "" for neither or both."""
         lacking = {"title", "artist"} - self.named_by
-        return lacking.pop() if len(lacking) == 1 else ""
+        return lacking.pop() if self.has_columns and len(lacking) == 1 else ""
 
 
 def read_log(path, settings):
     """Read a listening log, adding up the plays of each listener and track.
 
-    Rows without a listener, a track or a number of plays (or a time, where it matters) are left
-    out and counted; more than 1 % of them is an error. Rows of no plays are left out too.
+    Rows without a listener, a track or a number of plays (or a time, where it matters), or with
+    fewer than no plays, are left out and counted; more than 1 % of them is an error. Rows of no
+    plays are left out too.
     Users and tracks come in the order of their ids, whatever the order of the rows.
     Returns a LogReading. Raises AudiorecError.
     """
@@ -99,6 +103,7 @@ def read_log(path, settings):
     return LogReading(
         plays=plays,
         named_by=frozenset(ITEM) & set(rows.columns),
+        has_columns=FORMATS[files[0].format].has_columns,
         layout=LOG_FORMATS[files[0].format],
         n_files=len(files),
         broken_rows=tally.n_broken,

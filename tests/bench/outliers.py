@@ -26,6 +26,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -85,6 +86,8 @@ def _run(arguments, place, seed):
     if not (place / "predictions.h5").exists():
         _make(arguments, place, seed)
     predicted = files.load_predictions(place / "predictions.h5")
+    if predicted.mel_statistics is None:
+        sys.exit(f"{place / 'predictions.h5'} is of an older version: delete it")
     factors = files.load_factors(place / "factors.h5")
     tracks, places = predicted.tracks, listened(predicted.tracks, factors).factors
     vectors, statistics = predicted.predicted_factors, predicted.mel_statistics.astype(np.float64)
