@@ -208,6 +208,7 @@ def test_what_says_nothing_without_outliers_is_refused_before_work_goes_into_it(
         ("factors.h5", "factors.h5 is an HDF5 file, and no listening log: name one"),
         ("empty.m3u8", "empty.m3u8 names no track: name another playlist"),
         (".", ". holds no listening log that is known: name another"),
+        ("/dev/null", "/dev/null is no file: name a listening log"),
     ],
 )
 def test_a_history_that_is_none_is_one_line(world, audiorec, name, message):

@@ -347,6 +347,7 @@ def test_names_are_found_by_all_that_people_call_them(trained, audiorec):
     status, _, err = audiorec(*TUNE, "--epochs", 1)
     assert status == 0, err
     assert "thumbs.csv: 7 thumbs, 4 up and 3 down, at 1 track and 1 station" in err
+    assert "tuned.h5: whether it is better is not told: that takes thumbs to hold out" in err
     assert "1 thumb left out, of tracks that are not in the library: nowhere" in err
 
 
