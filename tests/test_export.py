@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -358,6 +359,19 @@ def test_what_torch_cannot_export_is_one_line(here, audiorec, checkpoint_file, m
 
 
 @torch.inference_mode()
+def test_a_ctrl_c_within_the_exporter_stops_it(here, audiorec, checkpoint_file, monkeypatch):
+    def interrupted(*arguments, **options):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise torch.onnx.OnnxExporterError("step 1 failed") from error
+
+    checkpoint_file("model.h5")
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    assert audiorec("export", "model.onnx")[0] == 130
+    assert not (here / "model.onnx").exists()
+
+
 def test_a_network_is_built_from_safetensors_alone(audiorec, untrained):
     network = untrained(NetworkSettings(**SMALL, normalization="batch"))
     assert "t.safetensors: " in exported(audiorec, "t.safetensors")
@@ -505,11 +519,21 @@ def test_a_file_that_is_something_else_is_left_alone(predicted, audiorec, here, 
 def test_tables_of_others_are_left_alone_and_its_own_are_replaced(predicted, audiorec, here):
     pl.DataFrame({"user": ["ann"], "track": ["x"]}).write_parquet("log.parquet")
     np.savez("mine.npz", plays=np.ones(3))
-    for out in ("log.parquet", "mine.npz"):
+    np.save("mine.npy", np.arange(3.0))
+    np.save("of-objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.save("longer.npy", 2 * np.eye(4, dtype=np.float32))
+    (here / "mine.voy").write_text("mine")
+    (here / "mine.names.json").write_text("[]")
+    exported(audiorec, "t.voy")
+    shutil.copy("t.voy", "other.voy")
+    (here / "other.names.json").write_text("{}")
+    for out in ("log.parquet", "mine.npz", "mine.npy", "of-objects.npy", "longer.npy", "mine.voy",
+                "other.voy"):  # fmt: skip
         before = (here / out).read_bytes()
         assert audiorec("export", out)[0] == 1
         assert (here / out).read_bytes() == before
-    for out in ("t.parquet", "t.npz", "t.npy"):
+    assert (here / "mine.names.json").read_text() == "[]"
+    for out in ("t.parquet", "t.npz", "t.npy", "u.voy"):
         assert "is replaced" not in exported(audiorec, out)
         assert f"{out}: what is there is replaced" in exported(audiorec, out)
 

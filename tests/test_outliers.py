@@ -272,6 +272,14 @@ def test_what_is_asked_for_is_no_outlier(listed, by):
     assert numbers(rows)[-1] == STRAY
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("outliers", "--min-score"), ("similar", "title 30", "--drop-outliers", "--outlier-score")],
+)
+def test_a_score_that_is_no_number_is_wrong_usage(library, audiorec, arguments):
+    assert audiorec(*arguments, "nan")[0] == 2
+
+
 def test_the_score_of_an_outlier_can_be_set(listed, audiorec):
     asked = ("title 30", "-k", N, "--drop-outliers", "--outlier-score")
     assert len(listed(*asked, 99, command="similar")[0]) == N

@@ -168,11 +168,35 @@ def test_a_history_whose_columns_are_half_known_is_told_which_it_lacks(
     assert f"call its column with the {lacking}s {lacking}" in err.splitlines()[-1]
 
 
+def test_a_history_reaches_the_log_through_the_library(world, audiorec):
+    """Where the log calls its tracks by other ids than the library and the history do."""
+    factors, predicted = files.load_factors("factors.h5"), files.load_predictions("predictions.h5")
+    row_of = predicted.tracks.row_of_track_id
+    of_library = predicted.tracks.take([row_of[name] for name in factors.log.tracks.track_id])
+    renamed = replace(
+        factors.log.tracks,
+        track_id=[f"id {i}" for i in range(len(of_library))],
+        title=of_library.title,
+        artist=of_library.artist,
+    )
+    factors = replace(factors, log=replace(factors.log, tracks=renamed))
+    files.save_factors("factors.h5", factors)
+    params = {**predicted.params, "factors": factors.fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    (world / "ids.csv").write_text("track_id\nfolder/2\nfolder/4\n")
+    names = "".join(f"{of_library.artist[i]},{of_library.title[i]}\n" for i in
+                    map(of_library.track_id.index, ("folder/2", "folder/4")))  # fmt: skip
+    (world / "names.csv").write_text("artist,title\n" + names)
+    lists = [listed(audiorec, "--history", name, "-k", 5) for name in ("ids.csv", "names.csv")]
+    assert lists[0] == lists[1]
+    assert "2 tracks, 2 in the log\n" in audiorec("recommend", "--history", "ids.csv")[2]
+
+
 def test_rows_of_one_song_are_all_known(world, audiorec):
     rows = "folder/2,title 2,artist 0\nother/2,title 2,artist 0\nfolder/25,title 25,artist 1\n"
     (world / "mine.csv").write_text("track_id,title,artist\n" + rows)
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    assert "3 tracks, 1 in the log, 2 in the library alone" in err
+    assert "3 tracks, 2 in the log, 1 in the library alone" in err
     assert "in neither" not in err
 
 
@@ -581,9 +605,8 @@ def test_a_parquet_file_that_is_something_else_is_left_alone(world, audiorec):
 def test_a_history_names_what_the_log_does_not_know(world, audiorec):
     (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/25\nmisspelt\n")
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    told = (
-        "4 tracks, 2 in the log, 1 in the library alone, counted as heard, 1 in neither: misspelt"
-    )
+    unplayed = "1 in the library alone, left out and not counted as taste"
+    told = f"4 tracks, 2 in the log, {unplayed}, 1 in neither: misspelt"
     assert f"mine.csv: {told}\n" in err
     (world / "known.csv").write_text("track_id\nfolder/2\nfolder/4\n")
     _, _, err = audiorec("recommend", "--history", "known.csv", "-k", 3)

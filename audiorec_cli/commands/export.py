@@ -1,6 +1,7 @@
 """audiorec export: predictions and networks in the formats of other programs."""
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ PACKAGES = {
     Format.safetensors: ("safetensors",),
 }
 # What files of these formats begin with, and what stands near the ends of those written here
-BEGINNINGS = {Format.npz: b"PK", Format.npy: b"\x93NUMPY", Format.parquet: b"PAR1"}
+BEGINNINGS = {Format.npz: b"PK", Format.parquet: b"PAR1", Format.voyager: b"VOYA"}
 MARKS = {
     Format.npz: b"predicted_factors",
     Format.parquet: b"predicted_factors",
@@ -153,12 +154,43 @@ def _require_file(out, chosen):
 
 def _is_written_here(path, chosen):
     """Whether a file looks like one of this format that export wrote."""
+    if chosen is Format.npy:
+        return _holds_factors(path)
+    if chosen is Format.voyager and not _holds_names(path):
+        return False
     with open(path, "rb") as file:
         first = file.read(NEAR_ENDS)
         file.seek(max(0, path.stat().st_size - NEAR_ENDS))
         last = file.read()
     is_such = first.startswith(BEGINNINGS.get(chosen, b""))
     return is_such and any(MARKS.get(chosen, b"") in part for part in (first, last))
+
+
+def _holds_factors(path):
+    """Whether a file is an array like predicted factors: (n, n_factors) float32 of unit norm."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        first = array[:1]
+        return first.ndim == 2 and array.dtype == np.float32 and _is_unit(first)
+    except (ValueError, EOFError, OSError):
+        return False
+
+
+def _is_unit(rows):
+    from audiorec_cli.records import UNIT_NORM_TOLERANCE
+
+    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < UNIT_NORM_TOLERANCE).all())
+
+
+def _holds_names(path):
+    """Whether beside an index lies a JSON list of texts."""
+    from audiorec_cli.output.voyager_index import names_path
+
+    try:
+        names = json.loads(names_path(path).read_bytes())
+    except (ValueError, OSError):
+        return False
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
 
 
 def _write_predictions(chosen, predicted, out):

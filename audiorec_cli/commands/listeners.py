@@ -109,19 +109,32 @@ def listener_of_history(history, predicted, factors, known):
 
     require_als(factors, "--history")
     by_artist = factors.params.get("items") == "artists"
-    in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
-    plays = _row_of(in_log.log_rows, history.plays[in_log.library_rows], factors.log.plays.shape[1])
-    vector = fold_in_listeners(plays, factors)[0]
     # of files of one song all count as heard, of rows of one song all are known
     files_of_it = matching.find_matches(predicted.tracks, history.tracks).library_rows
     in_library = matching.find_matches(history.tracks, predicted.tracks)
+    in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
+    rows, log_rows = _with_those_of_library(in_log, in_library, known)
+    plays = _row_of(log_rows, history.plays[rows], factors.log.plays.shape[1])
+    vector = fold_in_listeners(plays, factors)[0]
     heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
     if not vector.any():
         lacks = "" if by_artist else history.lacks
         history = history._replace(lacks=lacks)
         return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
-    _describe_history(history, in_log.library_rows, in_library.library_rows)
+    _describe_history(history, rows, in_library.library_rows)
     return Listener(history.name, vector, plays, heard)
+
+
+def _with_those_of_library(in_log, in_library, known):
+    """The history's tracks that the log has, and its rows of them: (k,) each.
+
+    in_log, in_library : Matches of the history's tracks; known : Listened of the library. What the
+    library calls by the history's names, and the log by others, is among them.
+    """
+    log_rows = known.log_rows[in_library.log_rows]
+    is_more = (log_rows >= 0) & ~np.isin(in_library.library_rows, in_log.library_rows)
+    rows = np.concatenate([in_log.library_rows, in_library.library_rows[is_more]])
+    return rows, np.concatenate([in_log.log_rows, log_rows[is_more]])
 
 
 def _describe_history(history, in_log, in_library):
@@ -131,7 +144,7 @@ def _describe_history(history, in_log, in_library):
     names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
     parts = [f"{len(in_log)} in the log"]
     if n_unplayed := len(np.setdiff1d(in_library, in_log)):
-        parts.append(f"{n_unplayed} in the library alone, counted as heard")
+        parts.append(f"{n_unplayed} in the library alone, left out and not counted as taste")
     if names:
         parts.append(f"{len(others)} in neither: {names}" + " …" * (len(others) > NAMES_SHOWN))
     console.note(f"{history.where}: {console.counted(n_tracks, 'track')}, {', '.join(parts)}")

@@ -19,7 +19,9 @@ NEIGHBORS_SHOWN = 3
 NEIGHBORS_LOOKED_AT = 200  # for that many artists
 
 K = Annotated[int, typer.Option("-k", min=1, help="Tracks to list, the worst first.")]
-MinScore = Annotated[float | None, typer.Option(help="List only what has this score or more.")]
+MinScore = Annotated[
+    float | None, typer.Option(min=-1e9, max=1e9, help="List only what has this score or more.")
+]
 
 
 def outliers(

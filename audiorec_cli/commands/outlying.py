@@ -25,6 +25,8 @@ OutlierScore = Annotated[
     float | None,
     typer.Option(
         "--outlier-score",
+        min=-1e9,
+        max=1e9,
         help="With --drop-outliers: leave out what 'audiorec outliers' gives this score or more.",
         show_default=f"{USUAL:g}",
         rich_help_panel=LIST,

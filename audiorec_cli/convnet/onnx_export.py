@@ -83,6 +83,7 @@ def onnx_bytes(network, properties):
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:
+        _repeat_interrupt(error)
         raise AudiorecError(
             f"torch {torch.__version__} cannot export this network to ONNX: upgrade torch and "
             "onnxscript"
@@ -90,6 +91,14 @@ def onnx_bytes(network, properties):
     _simplify(program.model)
     _describe(program.model, properties)
     return program.model_proto.SerializeToString()
+
+
+def _repeat_interrupt(error):
+    """Raise KeyboardInterrupt where that is what an error of the exporter comes from."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        error = error.__cause__ or error.__context__
 
 
 @contextlib.contextmanager
