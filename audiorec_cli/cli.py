@@ -29,6 +29,9 @@ from audiorec_cli.commands.top_activations import top_activations
 from audiorec_cli.commands.train import train
 from audiorec_cli.errors import AudiorecError, ExitStatus
 
+IMPORTING = "<frozen importlib"  # what the files of frames begin with that import
+SOON_S = 0.02
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -90,12 +93,27 @@ def main(argv=None):
 def run():
     """The entry point of the console command."""
     sys.unraisablehook = _interrupt_again
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not that of nohup
+        signal.signal(signal.SIGINT, _interrupt_unless_importing)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # titles may hold letters that the terminal's encoding lacks
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(main())
+
+
+def _interrupt_unless_importing(_, frame):
+    """Raise a Ctrl-C, behind an import that it comes amid: libraries loaded in part may crash."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(IMPORTING):
+            return _interrupt_soon()
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
+def _interrupt_soon():
+    threading.Timer(SOON_S, _interrupt).start()
 
 
 def _interrupt():
@@ -109,6 +127,6 @@ def _interrupt():
 def _interrupt_again(unraisable):
     """Repeat a Ctrl-C that came while Python was where nothing can be raised, and would be lost."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.01, _interrupt).start()
+        _interrupt_soon()
     else:
         sys.__unraisablehook__(unraisable)

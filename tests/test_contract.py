@@ -322,6 +322,22 @@ def test_ctrl_c_where_nothing_can_be_raised_is_not_lost():
     assert (done.returncode, done.stderr) == (130, "")
 
 
+def test_ctrl_c_amid_an_import_waits_until_it_is_over(here):
+    """What has loaded a native library in part may crash."""
+    (here / "slow.py").write_text(
+        "import signal, time\nsignal.raise_signal(signal.SIGINT)\ntime.sleep(0.2)\n"
+        "print('whole', flush=True)"
+    )
+    script = (
+        "import time; from audiorec_cli import cli\n"
+        "def listen(args, prog_name):\n"
+        "    import slow; time.sleep(60)\n"
+        "cli.app = listen; cli.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "whole\n", "")
+
+
 def test_a_file_in_use_is_one_line_and_hinders_no_one_else(
     folder, audiorec, mels_file, predictions_file
 ):

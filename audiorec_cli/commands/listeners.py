@@ -118,8 +118,8 @@ def listener_of_history(history, predicted, factors, known):
     vector = fold_in_listeners(plays, factors)[0]
     heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
     if not vector.any():
-        lacks = "" if by_artist else history.lacks
-        history = history._replace(lacks=lacks)
+        if by_artist:  # titles would change nothing
+            history = history._replace(lacks="")
         return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
     _describe_history(history, rows, in_library.library_rows)
     return Listener(history.name, vector, plays, heard)

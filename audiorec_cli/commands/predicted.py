@@ -25,8 +25,11 @@ def found_or_made(mels=None, checkpoint=None):
     """
     from audiorec_cli import files
 
-    can_be_made = (mels or files.find_all("mels")) and (checkpoint or files.find_all("checkpoint"))
-    if files.find_all("predictions") or not can_be_made:
+    made = files.find_all("predictions")
+    if made or not all(
+        named or files.find_all(kind)
+        for kind, named in (("mels", mels), ("checkpoint", checkpoint))
+    ):
         return found("predictions", None)
     from audiorec_cli.commands.predict import write_predictions
 
