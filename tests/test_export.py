@@ -522,12 +522,15 @@ def test_tables_of_others_are_left_alone_and_its_own_are_replaced(predicted, aud
     np.save("mine.npy", np.arange(3.0))
     np.save("of-objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     np.save("longer.npy", 2 * np.eye(4, dtype=np.float32))
+    np.save("number.npy", np.float32(1))
+    shutil.copy("mine.npz", "archive.npy")
     (here / "mine.voy").write_text("mine")
     (here / "mine.names.json").write_text("[]")
     exported(audiorec, "t.voy")
     shutil.copy("t.voy", "other.voy")
     (here / "other.names.json").write_text("{}")
-    for out in ("log.parquet", "mine.npz", "mine.npy", "of-objects.npy", "longer.npy", "mine.voy",
+    for out in ("log.parquet", "mine.npz", "mine.npy", "of-objects.npy", "longer.npy", "number.npy",
+                "archive.npy", "mine.voy",
                 "other.voy"):  # fmt: skip
         before = (here / out).read_bytes()
         assert audiorec("export", out)[0] == 1

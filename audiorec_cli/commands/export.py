@@ -168,18 +168,15 @@ def _is_written_here(path, chosen):
 
 def _holds_factors(path):
     """Whether a file is an array like predicted factors: (n, n_factors) float32 of unit norm."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        first = array[:1]
-        return first.ndim == 2 and array.dtype == np.float32 and _is_unit(first)
-    except (ValueError, EOFError, OSError):
-        return False
-
-
-def _is_unit(rows):
     from audiorec_cli.records import UNIT_NORM_TOLERANCE
 
-    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < UNIT_NORM_TOLERANCE).all())
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")  # which takes no objects, nor archives
+    except (ValueError, EOFError, OSError):
+        return False
+    if array.ndim != 2 or array.dtype != np.float32 or not len(array):
+        return False
+    return bool(abs(np.linalg.norm(array[0]) - 1) < UNIT_NORM_TOLERANCE)
 
 
 def _holds_names(path):
