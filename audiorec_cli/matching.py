@@ -72,15 +72,22 @@ def _keys(tracks, key):
         return [mbid.lower() for mbid in tracks.mbid]
     if key == "isrc":
         return [isrc.replace("-", "").upper() for isrc in tracks.isrc]
-    name_of = {artist: normalised(artist) for artist in set(tracks.artist)}
-    artists = [name_of[artist] for artist in tracks.artist]
+    described = [_described(*names) for names in zip(tracks.artist, tracks.title, strict=True)]
+    name_of = {artist: normalised(artist) for artist in {artist for artist, _ in described}}
+    artists = [name_of[artist] for artist, _ in described]
     if key == "artist":
         return artists
-    titles = [normalised(title) for title in tracks.title]
+    titles = [normalised(title) for _, title in described]
     return [
         f"{artist}\n{title}" if artist and title else ""
         for artist, title in zip(artists, titles, strict=True)
     ]
+
+
+def _described(artist, title):
+    """The artist and the title, which many logs and file names hold as one: "artist - title"."""
+    before, between, behind = title.partition(" - ")
+    return (before, behind) if between and not artist else (artist, title)
 
 
 def _nothing_matched(library, log, by_artist):

@@ -176,6 +176,36 @@ def test_parquet(tmp_path):
     assert plays_of(reading) == {("b", "y"): 1}
 
 
+def test_parquet_has_columns_and_no_lines(tmp_path):
+    pl.DataFrame({"who": ["a"], "what": ["x"]}).write_parquet(tmp_path / "log")
+    with pytest.raises(AudiorecError, match="no column for the track among those that it has, who"):
+        read_log(tmp_path / "log", LogSettings(columns=OF_ONE))
+
+
+def test_a_playlist_as_exportify_writes_it(tmp_path):
+    path = write(
+        tmp_path,
+        "Track URI,Track Name,Album Name,Artist Name(s),Added At\n"
+        "spotify:track:1,Song,Album,Band,2020-01-01T00:00:00Z\n",
+    )
+    log = read_log(path, LogSettings(columns=OF_ONE)).plays
+    assert (log.tracks.track_id, log.tracks.title) == (["spotify:track:1"], ["Song"])
+    assert log.tracks.artist == ["Band"]
+
+
+def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
+    with zipfile.ZipFile(tmp_path / "log.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    with pytest.raises(AudiorecError, match=r"log.xlsx is a spreadsheet: save it as CSV in UTF-8"):
+        read_log(tmp_path / "log.xlsx", LogSettings())
+
+
+def test_a_format_that_it_is_not_is_told(tmp_path):
+    path = write(tmp_path, "user,track\na,x\n")
+    with pytest.raises(AudiorecError, match=r"as Parquet table \(.*leave out --format"):
+        read_log(path, LogSettings(format="parquet"))
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_folder_and_a_zip_hold_what_else_they_like(tmp_path, packed):
     members = {

@@ -43,6 +43,18 @@ def test_an_earlier_key_wins(tracks):
     assert match(tracks(1), log).log_rows.tolist() == [1]
 
 
+def test_artist_and_title_in_one(tracks):
+    log = logged(
+        ("a", "", "Artist 1 - Title 1", "", ""),
+        ("b", "", "artist 0 - title 2 - live", "", ""),
+        ("c", "artist 1 - title 3", "", "", ""),
+    )
+    matches = match(tracks(4), log)
+    assert matches.library_rows.tolist() == [1]
+    assert matches.log_rows.tolist() == [0]
+    assert match(tracks(1), log, by_artist=True).by_key["artist"] == 1
+
+
 def test_every_song_of_an_artist_takes_the_artists_factors(tracks):
     log = logged(("Artist 1", "Artist 1", "", "", ""), ("Artist 0", "Artist 0", "", "", ""))
     matches = match(tracks(4), log, by_artist=True)

@@ -83,6 +83,14 @@ def test_new_only_lists_what_nobody_has_played(world, audiorec):
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_history_is_not_written_over(world, audiorec):
+    (world / "mine.m3u8").write_text("/music/folder/2.flac\n")
+    status, _, err = audiorec("recommend", "--history", "mine.m3u8", "-o", "mine.m3u8")
+    assert status == 1
+    assert "mine.m3u8 is what the list is made from: name another file with --out" in err
+    assert (world / "mine.m3u8").read_text() == "/music/folder/2.flac\n"
+
+
 def test_because_names_what_was_played_of_the_same_taste(world, audiorec):
     """A history of both tastes: for each track it is one of its own that speaks."""
     (world / "both.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/3\nfolder/5\n")
@@ -479,6 +487,12 @@ def test_blend_chooses_by_the_validation_tracks_of_the_checkpoint(blendable, aud
     assert out == audiorec("recommend", "u004", "--blend-at", chosen, "--json")[1]
 
 
+def test_what_nobody_has_played_is_not_blended(world, audiorec):
+    """So there is no C to choose, and no checkpoint needed that it is chosen by."""
+    plain = listed(audiorec, "u4", "--new-only")
+    assert listed(audiorec, "u4", "--new-only", "--blend") == plain
+
+
 def test_blend_takes_the_checkpoint_that_predicted(blendable, audiorec):
     predicted = files.load_predictions("predictions.h5")
     files.save_predictions("predictions.h5", replace(predicted, fingerprint="another"))
@@ -498,6 +512,7 @@ def test_an_undecided_choice_is_no_choice(blendable, audiorec):
     status, out, err = audiorec("recommend", "u004", "--blend")
     assert (status, out) == (1, "")
     assert "8 validation tracks with listeners cannot tell how to --blend" in err
+    assert "C is chosen by" not in err
     assert "Warning" not in err
 
 

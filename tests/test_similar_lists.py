@@ -72,6 +72,13 @@ def test_a_playlist_goes_on(listed, here):
     assert listed("--extend", "a.m3u8", "-k", 1, "--no-query")[0] == [4]
 
 
+def test_the_playlist_that_goes_on_is_not_written_over(refused, here):
+    (here / "a.m3u8").write_text("/music/folder/3.flac\n")
+    told = refused("--extend", "a.m3u8", "-o", f"../{here.name}/a.m3u8")
+    assert "a.m3u8 is what the list is made from: name another file with --out" in told
+    assert (here / "a.m3u8").read_text() == "/music/folder/3.flac\n"
+
+
 def test_a_playlist_of_other_tracks_is_one_line(refused, here):
     (here / "a.m3u8").write_text("/elsewhere/x.mp3\n")
     assert "a.m3u8: none of its 1 track is in the predictions" in refused("--extend", "a.m3u8")

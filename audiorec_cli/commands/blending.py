@@ -40,9 +40,6 @@ def chosen_trust(predicted, factors, validation, *, seed=0):
         drawn = np.random.default_rng(seed).permutation(len(items.items))[:MOST_ITEMS]
         items = items.take(np.sort(drawn))
     by_sound = items.item_factors(predicted.predicted_factors[items.tracks])
-    if len(items.items) < FEW_ITEMS:
-        n_items = console.counted(len(items.items), "validation track")
-        console.note(f"{n_items} with listeners are few to choose C by: {REMEDY}")
     unseen = without_items(factors, items.items)
     columns = []
     with console.progress("blend", total=len(KNOWN), unit="comparisons") as advance:
@@ -50,11 +47,11 @@ def chosen_trust(predicted, factors, validation, *, seed=0):
             columns.append(_auc_of_blends(unseen, items, by_sound, n, seed))
             advance()
     figures = [list(column.values()) for column in columns if column]
+    n_items = f"{console.counted(len(items.items), 'validation track')} with listeners"
     if not figures:
-        raise AudiorecError(
-            f"{console.counted(len(items.items), 'validation track')} with listeners cannot tell "
-            f"how to --blend: {REMEDY}"
-        )
+        raise AudiorecError(f"{n_items} cannot tell how to --blend: {REMEDY}")
+    if len(items.items) < FEW_ITEMS:
+        console.note(f"C is chosen by no more than {n_items}: {REMEDY}")
     return TRUST[int(np.argmax(np.mean(figures, axis=0)))]
 
 

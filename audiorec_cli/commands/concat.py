@@ -20,7 +20,9 @@ def concat(factors: FactorsFiles, out: OutFile = DEFAULT_NAMES["factors"]):
     """Put several models' factors of the same log side by side, each normalised.
 
     The models may differ, and so may the numbers of their factors; the log and the tracks held
-    out may not. The file that is written does for every command what one model's does.
+    out may not. What is trained on the file that is written, and predicted, is recommended and
+    compared as with one model's; only recommend --history, and --blend without C, take factors of
+    the model als alone.
     """
     from audiorec_cli import files
     from audiorec_cli.listening.concatenation import concatenate

@@ -14,10 +14,10 @@ from audiorec_cli.names import is_nearly_same_title, normalised
 SAME_SOUND = 0.98  # cosine of predicted factors: those of one recording's files are nearer
 
 
-def require_list(out, relative_to, as_json):
+def require_list(out, relative_to, as_json, *, source=None):
     """Refuse a playlist that cannot be written to `out`, and options that do not go with it.
 
-    out : a path, "-" for stdout, None for no playlist
+    out : a path, "-" for stdout, None for no playlist; source : a file that the list is made from
     """
     from audiorec_cli.output.playlists import require_playlist
 
@@ -25,6 +25,8 @@ def require_list(out, relative_to, as_json):
         require_playlist(out)
     elif relative_to is not None:
         raise AudiorecError("--relative-to goes with --out: name a playlist to write")
+    if out is not None and source is not None and Path(out).resolve() == source.resolve():
+        raise AudiorecError(f"{out} is what the list is made from: name another file with --out")
     if out == "-" and as_json:
         raise AudiorecError("stdout holds one thing: leave out --json, or name a file with --out")
 

@@ -21,6 +21,7 @@ from audiorec_cli.commands.outlying import (
 )
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.recommend_options import (
+    LISTENING_FIRST,
     AllUsers,
     Blend,
     BlendAt,
@@ -60,11 +61,12 @@ def recommend(
     names what of the listener's plays speaks most for the track.
     """
     _check_request(user, history, log_format, all_users)
-    _check_output(all_users, out, relative_to, as_json)
+    _check_output(all_users, history, out, relative_to, as_json)
     check_dropping(drop_outliers, outlier_score)
     path, predicted = load_predicted(predictions, checkpoint=checkpoint)
     factors_path = found("factors", factors)
-    trust = trust_of(blend, blend_at)
+    # of what has no listener there is nothing to blend, and no C to choose
+    trust = LISTENING_FIRST if new_only else trust_of(blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
     taste = taste_of(path, predicted, factors_path, trained, trust=trust)
     allowed = _allowed(path, taste, new_only, drop_outliers, outlier_score)
@@ -89,9 +91,9 @@ def _check_request(user, history, log_format, all_users):
         raise AudiorecError("--format goes with --history: add that, or leave --format out")
 
 
-def _check_output(all_users, out, relative_to, as_json):
+def _check_output(all_users, history, out, relative_to, as_json):
     if all_users is None:
-        return require_list(out, relative_to, as_json)
+        return require_list(out, relative_to, as_json, source=history)
     if out is not None or relative_to is not None or as_json:
         raise AudiorecError("--all-users goes without --out, --relative-to and --json")
     return _require_table(all_users)
@@ -147,7 +149,7 @@ def _ranked(listener, recommender, keep_heard, n_tracks):
     rows, scores = next(recommender.best(listener.factors[None], lambda _: csr_matrix(heard)))
     if not len(rows):
         raise AudiorecError(
-            f"nothing is left to recommend to {listener.name}: "
+            f'nothing is left to recommend to "{listener.name}": '
             + ("ask for less with fewer options" if keep_heard else "try --keep-heard")
         )
     return list(zip(rows.tolist(), scores.tolist(), strict=True))

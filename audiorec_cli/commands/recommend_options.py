@@ -24,7 +24,7 @@ HistoryFile = Annotated[
         metavar="FILE",
         help="Recommend to the listener with this history: a log of any format that factorize "
         "reads, or a playlist of the library. Tracks of the log count, or where it has "
-        "none of them the library's, by sound.",
+        "none of them the library's, by sound. Takes factors of the model als.",
     ),
 ]
 HistoryFormat = Annotated[

@@ -58,7 +58,7 @@ def similar(
     from audiorec_cli.retrieval.answering import Space, answered
 
     _check_request(query, not_, extend, path_to, pick, k)
-    require_list(out, relative_to, as_json)
+    require_list(out, relative_to, as_json, source=extend)
     _check_files(by, duplicates, drop_outliers, outlier_score, mels, factors)
     path, predicted = load_predicted(predictions, mels=mels)
     asked = _asked(predicted, query or (), not_ or (), extend, path_to, pick)

@@ -107,9 +107,13 @@ def _sureness_of_sound(predicted, known, trained):
     is_met = np.isin(predicted.tracks.track_id, met)
     unmet = np.flatnonzero(~known.is_new & ~is_met)
     if len(unmet) < FEWEST_UNMET:
+        if trained is None:
+            why = "the checkpoint that predicted is not here: name it with --checkpoint"
+        else:
+            why = "hardly any track of the log was left out of training, by --validation and --test"
         console.note(
-            "tracks placed by sound may come first too often: how sure they are is told by the "
-            "checkpoint that predicted, --checkpoint, and tracks that it was not trained on"
+            "tracks that nobody has played count as much as others, and may come first too often: "
+            f"what tells how sure their places are is missing: {why}"
         )
         return 1.0
     cosines = np.sum(predicted.predicted_factors[unmet] * known.factors[unmet], axis=1)

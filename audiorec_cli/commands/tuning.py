@@ -169,7 +169,7 @@ def _tune(arguments, library, thumbs, start, settings, device):
     except KeyboardInterrupt:
         console.note(_stopped(arguments))
         raise
-    console.note(_result(arguments["out"], tuned))
+    console.note(_result(arguments["out"], tuned, division))
     return _checkpoint_of(tuned, start, division, library, arguments["thumbs"], settings)
 
 
@@ -217,13 +217,14 @@ def _stopped(arguments):
     )
 
 
-def _result(out, tuned):
+def _result(out, tuned, division):
     """One line on what tuning changed, by thumbs that nothing was learned from."""
     shares = [
-        f"of the pairs {which} {after:.3f} are in order ({before:.3f} before)"
-        for which, before, after in (
-            ("held out", tuned.before.held_out, tuned.after.held_out),
-            ("of test tracks", tuned.before.test, tuned.after.test),
+        f"of {console.counted(thumbs.n_pairs, 'pair')} {which} {after:.3f} are in order "
+        f"({before:.3f} before)"
+        for which, thumbs, before, after in (
+            ("held out", division.held_out, tuned.before.held_out, tuned.after.held_out),
+            ("of test tracks", division.test, tuned.before.test, tuned.after.test),
         )
         if not math.isnan(after)
     ]

@@ -50,6 +50,11 @@ class Thumbs:
         """(n_seeds,) thumbs down at each seed."""
         return np.bincount(self.seed[~self.is_up], minlength=len(self.seed_track))
 
+    @property
+    def n_pairs(self):
+        """How many pairs of a thumb up and one down of the same seed there are."""
+        return int((self.n_up * self.n_down).sum())
+
 
 class Division(NamedTuple):
     """Thumbs to learn from, to tell by what was learned, and of test tracks.

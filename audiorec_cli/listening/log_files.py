@@ -15,6 +15,7 @@ from audiorec_cli.listening.log_formats import FORMATS, recognise
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_tables import HEAD_BYTES
 
+SPREADSHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")  # what is in their archives
 MAX_PACKED_RATIO, PACKED_BYTES_OF_NO_MATTER = 200, 1 << 16  # text packs to a tenth
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 ZIP_ERRORS = (
@@ -109,6 +110,8 @@ def _of_zip(archive, folder):
                 (member for member in packed.infolist() if not member.is_dir()),
                 key=lambda member: member.filename,
             )
+            if any(member.filename in SPREADSHEETS for member in members):
+                raise AudiorecError(f"{archive} is a spreadsheet: save it as CSV in UTF-8")
             for member in members:
                 with packed.open(member) as file:
                     format_name = recognise(file.read(HEAD_BYTES))

@@ -83,7 +83,8 @@ def scan_table(path, columns):
 def scan_parquet(path, columns):
     """The Source of a Parquet file."""
     table = pl.scan_parquet(path)
-    return Source(_select(table, _find_columns(table.collect_schema().names(), columns)), "row")
+    names = table.collect_schema().names()
+    return Source(_select(table, _find_columns(names, columns, has_lines=False)), "row")
 
 
 def _select(table, meanings):
@@ -134,12 +135,15 @@ def _fields(line, separator):
 
 
 def _plain(name):
-    """A column's name as COLUMN_NAMES has it."""
-    return re.sub(r"[ \-.]+", "_", name.strip().lower())
+    """A column's name as COLUMN_NAMES has it: "Artist Name(s)" is "artist_name"."""
+    return re.sub(r"[ \-.]+", "_", name.strip().lower().removesuffix("(s)"))
 
 
-def _find_columns(header, columns):
-    """{meaning: column of the header}. Unreadable where one that is needed is missing."""
+def _find_columns(header, columns, *, has_lines=True):
+    """{meaning: column of the header}. Unreadable where one that is needed is missing.
+
+    has_lines : the header is a line of text
+    """
     shown = ", ".join(header)[:HEADER_SHOWN]
     found = columns.named
     for name in found.values():
@@ -155,11 +159,13 @@ def _find_columns(header, columns):
     needed = {"track": {"track", "title", "artist"}, "user": {"user", "group"}}
     if columns.of_one:
         del needed["user"]
+    where = "in its first line" if has_lines else "among those that it has"
     for meaning, instead in needed.items():
         if not instead & {*found}:
             raise Unreadable(
-                f"has no column for the {meaning} in its first line, {shown}: "
+                f"has no column for the {meaning} {where}, {shown}: "
                 + ALONE * (meaning == "user" and columns.has_options)
-                + f"add a line that names the columns, or {remedy_of(columns)}"
+                + "add a line that names the columns, or " * has_lines
+                + remedy_of(columns)
             )
     return found

@@ -137,9 +137,7 @@ class _Tally:
         except Unreadable as error:
             raise AudiorecError(f"{file.name} {error}") from error
         except pl.exceptions.PolarsError as error:
-            said = str(error).splitlines()[0]
-            remedy = "leave out --format" if self._settings.format else "save it anew"
-            raise AudiorecError(f"{file.name} is not readable: {said}: {remedy}") from error
+            raise AudiorecError(_not_readable(file, error, self._settings)) from error
         prefix = f"{file.name} " if several else ""
         self.good.append(self._sort_out(rows, lambda row: f"{prefix}{source.place_of(row)}"))
 
@@ -214,6 +212,14 @@ class _Tally:
             )
         if not any(map(len, self.good)):
             raise AudiorecError(f"{path} holds no play of a track: name another log")
+
+
+def _not_readable(file, error, settings):
+    said = str(error).splitlines()[0]
+    if settings.format:
+        kind = LOG_FORMATS[settings.format]
+        return f"{file.name} is not readable as {kind} ({said}): leave out --format"
+    return f"{file.name} is not readable: {said}: save it anew"
 
 
 def _fault(rows):
