@@ -48,6 +48,13 @@ class _Table:
         """The same columns, these rows only, in this order."""
         return type(self)(**{c: _take(getattr(self, c), rows) for c in self.columns()})
 
+    def followed_by(self, other):
+        """The rows of both tables, this one's first."""
+        pairs = {c: (getattr(self, c), getattr(other, c)) for c in self.columns()}
+        return type(self)(
+            **{c: a + b if isinstance(a, list) else np.r_[a, b] for c, (a, b) in pairs.items()}
+        )
+
 
 @dataclass(frozen=True)
 class Tracks(_Table):

@@ -197,14 +197,45 @@ def test_a_history_reaches_the_log_through_the_library(world, audiorec):
     (world / "names.csv").write_text("artist,title\n" + names)
     lists = [listed(audiorec, "--history", name, "-k", 5) for name in ("ids.csv", "names.csv")]
     assert lists[0] == lists[1]
-    assert "2 tracks, 2 in the log\n" in audiorec("recommend", "--history", "ids.csv")[2]
+    assert "2 tracks, 2 placed by listening\n" in audiorec("recommend", "--history", "ids.csv")[2]
+
+
+def test_a_history_counts_tracks_of_the_library_alone_beside_those_of_the_log(world, audiorec):
+    (world / "one.csv").write_text("track_id\nfolder/2\n")
+    unplayed = "".join(f"folder/{t}\n" for t in (25, 27, 29))
+    (world / "more.csv").write_text("track_id\nfolder/2\n" + unplayed)
+    one, more = (listed(audiorec, "--history", name, "-k", 6) for name in ("one.csv", "more.csv"))
+    assert {t % 2 for t in numbers(one)} == {0}
+    assert {t % 2 for t in numbers(more)} == {1}
+    assert {25, 27, 29}.isdisjoint(numbers(more))
+    assert {row["because"] for row in more} <= {f"artist 1 - title {t}" for t in (25, 27, 29)}
+
+
+def test_a_history_counts_what_was_held_out_of_the_fit_by_its_sound(world, audiorec):
+    factors, predicted = files.load_factors("factors.h5"), files.load_predictions("predictions.h5")
+    held = np.isin(factors.log.tracks.track_id, ["folder/3", "folder/5"])
+    known = {
+        "track_factors": factors.track_factors * ~held[:, None],
+        "norm": factors.norm * ~held,
+        "is_test": held,
+    }
+    factors = replace(factors, **known)
+    files.save_factors("factors.h5", factors)
+    params = {**predicted.params, "factors": factors.fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    (world / "mine.csv").write_text("track_id\nfolder/3\nfolder/5\n")
+    table = listed(audiorec, "--history", "mine.csv", "-k", 6)
+    assert {t % 2 for t in numbers(table)} == {1}
+    assert {3, 5}.isdisjoint(numbers(table))
+    _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 6)
+    assert "2 tracks, 0 placed by listening, 2 by sound" in err
 
 
 def test_rows_of_one_song_are_all_known(world, audiorec):
     rows = "folder/2,title 2,artist 0\nother/2,title 2,artist 0\nfolder/25,title 25,artist 1\n"
     (world / "mine.csv").write_text("track_id,title,artist\n" + rows)
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    assert "3 tracks, 2 in the log, 1 in the library alone" in err
+    assert "3 tracks, 2 placed by listening, 1 by sound" in err
     assert "in neither" not in err
 
 
@@ -267,7 +298,7 @@ def test_a_history_of_new_tracks_alone_is_placed_by_their_sound(world, audiorec)
     (world / "new.csv").write_text("track_id,plays\nfolder/25,9\nfolder/27,1\n")
     status, out, err = audiorec("recommend", "--history", "new.csv", "-k", 8, "--json")
     assert status == 0, err
-    assert "placed by the sound of 2 in the library" in err
+    assert "new.csv: 2 tracks, 0 placed by listening, 2 by sound\n" in err
     table = json.loads(out)
     assert all(track % 2 for track in numbers(table))
     assert {25, 27}.isdisjoint(numbers(table))
@@ -620,12 +651,11 @@ def test_a_parquet_file_that_is_something_else_is_left_alone(world, audiorec):
 def test_a_history_names_what_the_log_does_not_know(world, audiorec):
     (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/25\nmisspelt\n")
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    unplayed = "1 in the library alone, left out and not counted as taste"
-    told = f"4 tracks, 2 in the log, {unplayed}, 1 in neither: misspelt"
-    assert f"mine.csv: {told}\n" in err
+    told = "2 placed by listening, 1 by sound, 1 in neither log nor library: misspelt"
+    assert f"mine.csv: 4 tracks, {told}\n" in err
     (world / "known.csv").write_text("track_id\nfolder/2\nfolder/4\n")
     _, _, err = audiorec("recommend", "--history", "known.csv", "-k", 3)
-    assert "known.csv: 2 tracks, 2 in the log\n" in err
+    assert "known.csv: 2 tracks, 2 placed by listening\n" in err
 
 
 def test_what_sound_places_counts_as_much_less_as_it_was_amiss(world, audiorec, checkpoint_file):

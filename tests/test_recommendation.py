@@ -9,7 +9,12 @@ from scipy.sparse import csr_matrix
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.evaluation.revealing import auc_by_model, revealed, with_listeners
 from audiorec_cli.listening.factorization import AlsSettings, fit_factors
-from audiorec_cli.listening.folding import Contributions, fold_in_listeners, fold_in_tracks
+from audiorec_cli.listening.folding import (
+    Contributions,
+    fold_in_listeners,
+    fold_in_tracks,
+    with_tracks,
+)
 from audiorec_cli.retrieval.recommendation import Recommender, Rules, audience, blended
 
 EAST, NORTH, WEST = np.float32([1, 0]), np.float32([0, 1]), np.float32([-1, 0])
@@ -158,6 +163,45 @@ def test_a_penalty_that_is_none_is_refused(fitted, regularization):
 
 def test_without_plays_nothing_is_known(fitted):
     assert not fold_in_listeners(csr_matrix((1, 120), dtype=np.float32), fitted).any()
+
+
+def test_tracks_placed_by_sound_count_as_those_of_the_fit(fitted):
+    """Held out and placed where the fit has them, they tell the taste that the fit saw in them."""
+    n, held = 120, np.arange(0, 120, 3)
+    apart = np.isin(np.arange(n), held)
+    known = {
+        "track_factors": fitted.track_factors * ~apart[:, None],
+        "norm": fitted.norm * ~apart,
+        "is_test": apart,
+    }
+    without = replace(fitted, **known)
+    placed_rows = [*held, 1, 2]
+    directions, tracks = fitted.track_factors[placed_rows], fitted.log.tracks.take(placed_rows)
+    tracks = replace(tracks, track_id=[f"new {i}" for i in range(len(tracks))])
+    wider, rows = with_tracks(without, tracks, np.array([*held, -1, -1]), directions)
+    assert rows.tolist() == [*held, n, n + 1]
+    assert wider.log.tracks.track_id[n:] == ["new 40", "new 41"]
+    assert (wider.log.plays[:, :n] != fitted.log.plays).nnz == 0
+    np.testing.assert_allclose(wider.track_factors[rows], directions, atol=1e-6)
+    listeners = fitted.log.tracks.listeners[~apart]
+    length = (fitted.norm[~apart] * listeners).sum() / listeners.sum()
+    np.testing.assert_allclose(wider.norm[rows], length, rtol=1e-5)
+    plays = csr_matrix((np.ones(3), (np.zeros(3, int), [0, 3, 6])), (1, n + 2), dtype="f4")
+    (placed,) = fold_in_listeners(plays, wider)
+    best = np.argsort(-(fitted.track_factors @ placed))[:15]
+    assert (best % 3 == 0).all()
+
+
+def test_files_of_one_track_held_out_place_it_in_their_mean_direction(fitted):
+    apart = np.arange(120) == 5
+    known = {"track_factors": fitted.track_factors * ~apart[:, None], "norm": fitted.norm * ~apart}
+    without = replace(fitted, **known, is_test=apart)
+    tracks = replace(fitted.log.tracks.take([0, 1]), track_id=["a", "b"])
+    wider, rows = with_tracks(without, tracks, np.array([5, 5]), fitted.track_factors[:2])
+    assert rows.tolist() == [5, 5]
+    mean = fitted.track_factors[:2].sum(axis=0)
+    np.testing.assert_allclose(wider.track_factors[5], mean / np.linalg.norm(mean), atol=1e-6)
+    assert len(wider.log.tracks) == 120
 
 
 def test_contributions_add_up_to_the_score(fitted):

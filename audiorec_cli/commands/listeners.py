@@ -16,7 +16,7 @@ class Listener(NamedTuple):
     """Somebody to recommend to.
 
     name : as the log or the file calls him or her; factors : (n_factors,) of any norm
-    plays : (1, n_tracks) CSR of the log's tracks; heard : (k,) rows of the library's tracks
+    plays : (1, n_tracks) CSR of the tracks that Factors know; heard : (k,) rows of the library's
     """
 
     name: str
@@ -101,8 +101,9 @@ def read_history(path, user_id, predicted, log_format=None):
 def listener_of_history(history, predicted, factors, known):
     """The Listener with a History, placed by one step of the fit.
 
-    Its tracks that the factors were fitted to count; where there are none, those of the library do,
-    by what is predicted from their sound. AudiorecError where there are none of these either.
+    Its tracks that the factors were fitted to count, and of others those of the library, by what is
+    predicted from their sound. known : Listened of the library
+    Returns the Listener, and Factors that know all these tracks. AudiorecError where it has none.
     """
     from audiorec_cli import matching
     from audiorec_cli.listening.folding import fold_in_listeners, require_als
@@ -114,15 +115,18 @@ def listener_of_history(history, predicted, factors, known):
     in_library = matching.find_matches(history.tracks, predicted.tracks)
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     rows, log_rows = _with_those_of_library(in_log, in_library, known)
-    plays = _row_of(log_rows, history.plays[rows], factors.log.plays.shape[1])
+    by_sound = _placed_by_sound(in_library, rows[~factors.is_held_out[log_rows]], known)
+    factors, places = _with_library(factors, in_library.log_rows[by_sound], predicted, known)
+    alone = in_library.library_rows[by_sound]
+    is_met = ~np.isin(rows, alone)
+    counted, columns = np.r_[rows[is_met], alone], np.r_[log_rows[is_met], places]
+    plays = _row_of(columns, history.plays[counted], len(factors.log.tracks))
     vector = fold_in_listeners(plays, factors)[0]
-    heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
     if not vector.any():
-        if by_artist:  # titles would change nothing
-            history = history._replace(lacks="")
-        return _listener_by_sound(history, predicted, in_library, heard, plays.shape)
-    _describe_history(history, rows, in_library.library_rows)
-    return Listener(history.name, vector, plays, heard)
+        raise AudiorecError(_nothing_known(history, by_artist))
+    _describe_history(history, rows[is_met], alone)
+    heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
+    return Listener(history.name, vector, plays, heard), factors
 
 
 def _with_those_of_library(in_log, in_library, known):
@@ -137,47 +141,54 @@ def _with_those_of_library(in_log, in_library, known):
     return rows, np.concatenate([in_log.log_rows, log_rows[is_more]])
 
 
-def _describe_history(history, in_log, in_library):
-    """Note how many of a history's tracks are known, and by what: these are its rows."""
-    n_tracks = len(history.tracks)
-    others = np.setdiff1d(np.arange(n_tracks), np.union1d(in_log, in_library))
-    names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
-    parts = [f"{len(in_log)} in the log"]
-    if n_unplayed := len(np.setdiff1d(in_library, in_log)):
-        parts.append(f"{n_unplayed} in the library alone, left out and not counted as taste")
-    if names:
-        parts.append(f"{len(others)} in neither: {names}" + " …" * (len(others) > NAMES_SHOWN))
-    console.note(f"{history.where}: {console.counted(n_tracks, 'track')}, {', '.join(parts)}")
+def _placed_by_sound(in_library, rows_met, known):
+    """(k,) bool: the Matches with the library of tracks that nothing but their sound places.
 
-
-def _listener_by_sound(history, predicted, in_library, heard, shape):
-    """The Listener amid what is predicted for the tracks played, by the logarithm of their plays.
-
-    in_library : Matches of the history's tracks with the library's; heard : as in Listener
-    shape : of the plays there, of which none count
+    rows_met : the history's tracks that the factors were fitted to
     """
-    from scipy.sparse import csr_matrix
+    return known.is_new[in_library.log_rows] & ~np.isin(in_library.library_rows, rows_met)
 
+
+def _with_library(factors, rows, predicted, known):
+    """Factors that know these rows (k,) of the library, and where in their log each is: (k,)."""
+    from audiorec_cli.listening.folding import with_tracks
+    from audiorec_cli.records import LoggedTracks
+
+    if not len(rows):
+        return factors, rows
+    once, place = np.unique(rows, return_inverse=True)
+    tracks = predicted.tracks.take(once)
+    names = [getattr(tracks, column) for column in LoggedTracks.columns()[:-2]]
+    logged = LoggedTracks(*names, np.zeros(len(once)), np.zeros(len(once), np.int64))
+    directions = predicted.predicted_factors[once]
+    factors, places = with_tracks(factors, logged, known.log_rows[once], directions)
+    return factors, places[place]
+
+
+def _nothing_known(history, by_artist):
+    lacks = "" if by_artist else history.lacks  # of artists titles would change nothing
+    remedy = "give a history with tracks of either"
+    if lacks:
+        remedy = f"call its column with the {lacks}s {lacks}, if it has one, or {remedy}"
     n_tracks = console.counted(len(history.tracks), "track")
-    plays = np.bincount(
-        in_library.log_rows, history.plays[in_library.library_rows], len(predicted.tracks)
+    return (
+        f"{history.where}: {n_tracks}, such as {history.tracks.name(0)}, and none that the factors "
+        f"were fitted to, or that is in the library: {remedy}"
     )
-    rows = np.flatnonzero(plays)
-    vector = np.log1p(plays[rows]) @ predicted.predicted_factors[rows]
-    if not vector.any():
-        remedy = "give a history with tracks of either"
-        if history.lacks:
-            column = f"call its column with the {history.lacks}s {history.lacks}, if it has one"
-            remedy = f"{column}, or {remedy}"
-        raise AudiorecError(
-            f"{history.where}: {n_tracks}, such as {history.tracks.name(0)}, and none that the "
-            f"factors were fitted to, or that is in the library: {remedy}"
-        )
-    console.note(
-        f"{history.where}: {n_tracks}, and none that the factors were fitted to: placed by the "
-        f"sound of {len(rows)} in the library"
-    )
-    return Listener(history.name, vector, csr_matrix(shape, dtype=np.float32), heard)
+
+
+def _describe_history(history, in_log, by_sound):
+    """Note what places how many of a history's tracks: these are its rows."""
+    n_tracks = len(history.tracks)
+    others = np.setdiff1d(np.arange(n_tracks), np.union1d(in_log, by_sound))
+    names = "; ".join(history.tracks.name(row) for row in others[:NAMES_SHOWN])
+    parts = [f"{len(in_log)} placed by listening"]
+    if len(by_sound):
+        parts.append(f"{len(by_sound)} by sound")
+    if names:
+        shown = names + " …" * (len(others) > NAMES_SHOWN)
+        parts.append(f"{len(others)} in neither log nor library: {shown}")
+    console.note(f"{history.where}: {console.counted(n_tracks, 'track')}, {', '.join(parts)}")
 
 
 def _row_of(columns, values, n):
@@ -260,9 +271,3 @@ class Reasons:
         else:
             parts = self._contributions.of(plays, directions)
         return [log.tracks.name(played[place]) for place in parts.argmax(axis=1)]
-
-    def by_sound(self, heard, rows):
-        """As `of`, of the tracks (m,) of the library that were heard: what sounds most alike."""
-        sound = self._predicted.predicted_factors
-        nearest = (sound[rows] @ sound[heard].T).argmax(axis=1)
-        return [self._predicted.tracks.name(heard[place]) for place in nearest]

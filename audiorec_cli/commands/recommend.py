@@ -75,7 +75,7 @@ def recommend(
     recommender = Recommender(taste.coordinates, allowed, rules, sureness_of(taste, trained))
     if all_users is not None:
         return _recommend_to_all(taste, recommender, rules.k, keep_heard, all_users)
-    listener = _listener(user, history, log_format, taste)
+    listener, taste = _listener(user, history, log_format, taste)
     ranked = _ranked(listener, recommender, keep_heard, len(allowed))
     return _print_or_write(ranked, listener, taste, out, relative_to, as_json)
 
@@ -133,10 +133,12 @@ def _allowed(path, taste, new_only, drop_outliers, outlier_score):
 
 
 def _listener(user, history, log_format, taste):
+    """The Listener, and a Taste whose factors know all that he or she played."""
     if history is None:
-        return listener_of_log(user, taste.factors, taste.known)
+        return listener_of_log(user, taste.factors, taste.known), taste
     read = read_history(history, user, taste.predicted, log_format and str(log_format))
-    return listener_of_history(read, taste.predicted, taste.factors, taste.known)
+    listener, factors = listener_of_history(read, taste.predicted, taste.factors, taste.known)
+    return listener, taste._replace(factors=factors)
 
 
 def _ranked(listener, recommender, keep_heard, n_tracks):
@@ -168,11 +170,7 @@ def _print_or_write(ranked, listener, taste, out, relative_to, as_json):
         return
     if out is not None:
         console.note(f"{out}: {console.counted(len(rows), 'track')}")
-    reasons = Reasons(taste.factors, predicted, taste.coordinates)
-    if listener.plays.nnz:
-        because = reasons.of(listener.plays, rows)
-    else:
-        because = reasons.by_sound(listener.heard, rows)
+    because = Reasons(taste.factors, predicted, taste.coordinates).of(listener.plays, rows)
     tags = predicted.tracks.take(rows)
     listeners, scores = taste.known.listeners[rows].tolist(), [score for _, score in ranked]
     table = zip(

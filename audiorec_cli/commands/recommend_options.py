@@ -23,8 +23,8 @@ HistoryFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="Recommend to the listener with this history: a log of any format that factorize "
-        "reads, or a playlist of the library. Tracks of the log count, or where it has "
-        "none of them the library's, by sound. Takes factors of the model als.",
+        "reads, or a playlist of the library. Tracks of the log count, and others of "
+        "the library by their sound. Takes factors of the model als.",
     ),
 ]
 HistoryFormat = Annotated[

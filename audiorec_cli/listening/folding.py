@@ -1,10 +1,15 @@
 """Listeners, or tracks, that come after the fit: placed by one step of it, the other side fixed."""
 
+from dataclasses import replace
+
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.als import confidence
 from audiorec_cli.listening.settings import settings_of
+from audiorec_cli.records import Plays
+from audiorec_cli.retrieval.neighbors import unit
 
 LEAST_PENALTY = 1e-9  # of the mean square of a factor: without a penalty there may be no solution
 
@@ -31,6 +36,40 @@ def fold_in_listeners(plays, factors):
     settings = settings_of(factors.params)
     weighted = confidence(plays, settings)
     return least_squares(weighted, factors.fitted_track_factors, settings.regularization)
+
+
+def with_tracks(factors, tracks, log_rows, directions):
+    """Factors that know more tracks, as if the fit had met them where their sound puts them.
+
+    tracks : LoggedTracks; log_rows : (k,) where the log has them, held out, -1 for nowhere
+    directions : (k, n_factors) unit norm
+    A track is as long as that of a play is on average, so that to have played it counts as much.
+    Returns Factors, and the row of each track in their log, (k,) int64.
+    """
+    is_more = log_rows < 0
+    log, n = factors.log, len(factors.log.tracks)
+    rows = np.where(is_more, n + np.cumsum(is_more) - 1, log_rows)
+    totals = np.zeros((n + is_more.sum(), factors.track_factors.shape[1]), dtype=np.float32)
+    totals[:n] = factors.track_factors
+    np.add.at(totals, rows, directions)
+    norm, is_test = (
+        np.r_[values, np.zeros(is_more.sum(), values.dtype)]
+        for values in (factors.norm, factors.is_test)
+    )
+    listeners = np.where(factors.is_held_out, 0, log.tracks.listeners)
+    norm[rows] = np.average(factors.norm, weights=listeners) * totals[rows].any(axis=1)
+    wider = csr_matrix(
+        (log.plays.data, log.plays.indices, log.plays.indptr), (len(log.user_id), len(totals))
+    )
+    logged = log.tracks.followed_by(tracks.take(np.flatnonzero(is_more)))
+    known = replace(
+        factors,
+        log=Plays(log.user_id, logged, wider),
+        track_factors=unit(totals),
+        norm=norm,
+        is_test=is_test,
+    )
+    return known, rows
 
 
 def fold_in_tracks(plays, factors):
