@@ -48,7 +48,7 @@ def test_evaluate_beside_all_scores(bench):
 
 def test_mels_beside_librosa(bench, here):
     main = 'if __name__ == "__main__":'
-    shorter = f"SECONDS, WORKER_ROUNDS = 40, 1\n{main}"
+    shorter = f"SECONDS, IN_A_ROW, WORKER_ROUNDS = 40, 1, 1\n{main}"
     (here / "mels.py").write_text((BENCH / "mels.py").read_text().replace(main, shorter))
     out = bench(here / "mels.py", "--rounds", 1, "--files", 4)
     header, *lines, workers = out.splitlines()
@@ -100,13 +100,17 @@ def test_recommendations_of_new_and_little_known_tracks(bench_within, audiorec, 
     out = bench_within(
         "recommend.py", "--train", recipe, "--keep", "kept", "--folds", 2, "--plot", "blend.png"
     )
-    new, known, audience = ([line.split("\t") for line in table.splitlines()]
+    new, known, histories, audience = ([line.split("\t") for line in table.splitlines()]
                             for table in out.split("\n\n"))  # fmt: skip
     assert [row[0] for row in new[-3:]] == ["recommend --new-only", "mean factor", "random"]
     assert [row[0] for row in known] == ["listeners", "0", "1", "3", "10", "30"]
     sound, listening, blend = (float(row[:5]) for row in known[1][1:4])
     assert (listening, blend) == (0.5, sound)
     assert known[-1][2] > known[1][2]
+    assert [row[0] for row in histories] == ["met items in the history", "0", "1", "3", "10"]
+    alone, sound_too = (float(figure[:5]) for figure in histories[1][1:3])
+    assert alone == 0.5 != sound_too
+    assert float(histories[-1][1][:5]) != 0.5
     assert [row[0] for row in audience] == ["audience by", "cosine", "product"]
     assert (here / "blend.png").stat().st_size > 10_000
 

@@ -44,12 +44,16 @@ def auc_by_model(users, truth, n, coordinates_of, *, evaluated, n_draws, seed):
         is_known = known[evaluated].toarray() > 0
         for model, coordinates in coordinates_of(known).items():
             scores = users[evaluated] @ coordinates.T
-            figures.setdefault(model, []).append(_auc(scores, played, is_known))
+            figures.setdefault(model, []).append(auc(scores, played, is_known))
     return {model: _mean(np.array(draws)) for model, draws in figures.items()}
 
 
-def _auc(scores, played, left_out):
-    """Share of the pairs of an item played and one not played in the right order, ties half."""
+def auc(scores, played, left_out):
+    """Share of the pairs of an item played and one not played in the right order, ties half.
+
+    scores : (m, k), of m users; played, left_out : (m, k) bool, the latter not ranked
+    Returns (m,); nan for a user without a pair.
+    """
     ranks = rankdata(np.where(left_out, -np.inf, scores), axis=1)  # those left out come first
     positive = played & ~left_out
     n_positive, n_left_out = positive.sum(axis=1), left_out.sum(axis=1)

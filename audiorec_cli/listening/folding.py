@@ -9,7 +9,6 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.listening.als import confidence
 from audiorec_cli.listening.settings import settings_of
 from audiorec_cli.records import Plays
-from audiorec_cli.retrieval.neighbors import unit
 
 LEAST_PENALTY = 1e-9  # of the mean square of a factor: without a penalty there may be no solution
 
@@ -52,6 +51,8 @@ def with_tracks(factors, tracks, log_rows, directions):
     totals = np.zeros((n + is_more.sum(), factors.track_factors.shape[1]), dtype=np.float32)
     totals[:n] = factors.track_factors
     np.add.at(totals, rows, directions)
+    length = np.linalg.norm(totals, axis=1, keepdims=True)
+    totals /= np.where(length > 0, length, 1)
     norm, is_test = (
         np.r_[values, np.zeros(is_more.sum(), values.dtype)]
         for values in (factors.norm, factors.is_test)
@@ -65,7 +66,7 @@ def with_tracks(factors, tracks, log_rows, directions):
     known = replace(
         factors,
         log=Plays(log.user_id, logged, wider),
-        track_factors=unit(totals),
+        track_factors=totals,
         norm=norm,
         is_test=is_test,
     )

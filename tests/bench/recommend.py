@@ -11,6 +11,9 @@ files are those of `evaluate --folds --keep DIR`). Printed is, with 95 % interva
   random, by sound, by listening (folded in by one step of the fit), and by `--blend`, whose C is
   chosen on the fold's validation tracks. Items are those with 35 listeners at least, the same
   throughout; plays that are known are not ranked;
+- how well a history with tracks of the library alone places a listener: of listeners who played
+  four of the fold's items or more, half of these items, and 0, 1, 3 or 10 that the fit has met, are
+  their history, and the rest are ranked, by what the fit has met alone and by sound as well;
 - how well the audience of a new item is found among all listeners, by the cosine as `audience` does
   and by the product, in which listeners with more plays come first.
 """
@@ -19,6 +22,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
 from audiorec_cli.commands import rounds
@@ -28,7 +32,8 @@ from audiorec_cli.evaluation.bootstrap import bootstrapped_means
 from audiorec_cli.evaluation.candidates import Candidates
 from audiorec_cli.evaluation.contest import Contest, scores_at_random
 from audiorec_cli.evaluation.ranking import rank_candidates
-from audiorec_cli.evaluation.revealing import auc_by_model, with_listeners
+from audiorec_cli.evaluation.revealing import auc, auc_by_model, with_listeners
+from audiorec_cli.listening.folding import fold_in_listeners, with_tracks
 from audiorec_cli.options import Device, found
 from audiorec_cli.retrieval.neighbors import unit
 from audiorec_cli.retrieval.recommendation import Recommender, Rules
@@ -39,6 +44,9 @@ SOUND, LISTENING, BLEND = "sound", "listening", "--blend"
 BETTER = "--blend less the better side"
 N_DRAWS = 10
 N_FIRST = 20  # of an audience
+IN_HISTORY = (0, 1, 3, 10)  # items that the fit has met
+FEWEST_NEW = 4  # items of the fold that a listener with a history played
+PLACED = ("listening alone", "and sound")
 
 
 def main():
@@ -49,7 +57,8 @@ def main():
     options = {"seed": 0, "device": Device.cpu, "folder": arguments.keep}
     every = rounds.Folds(mels, loaded, recipes, "strict", **options)
     n_users = len(loaded.log.user_id)
-    contest, blends, audiences = Contest(n_users, seed=0, resamples=1000), {}, {}
+    contest = Contest(n_users, seed=0, resamples=1000)
+    blends, histories, audiences = {}, {}, {}
     for one in every.rounds(arguments.folds, min_listeners=arguments.min_listeners):
         (predicted,) = one.predictions.values()
         items = rounds.candidates_to_rank(
@@ -57,9 +66,12 @@ def main():
         )
         _enter_new(contest, one, items, predicted.predicted_factors[items.tracks])
         _add_blends(blends, one, items, predicted, n_users)
-        _add_audiences(audiences, one, items, predicted.predicted_factors[items.tracks])
+        where = items.item_factors(predicted.predicted_factors[items.tracks])
+        _add_histories(histories, one, items, where)
+        _add_audiences(audiences, one, items, where)
     _print_new(contest)
     _print_blends(blends, arguments.plot)
+    _print_histories(histories)
     _print_audiences(audiences)
 
 
@@ -92,8 +104,6 @@ def _enter_new(contest, one, items, predicted):
 
 def _by_recommender(listeners, coordinates):
     """The scores (m, k) that the lists of `recommend` give k tracks, all of them new."""
-    from scipy.sparse import csr_matrix
-
     everything = np.ones(len(coordinates), bool)
     recommender = Recommender(coordinates, everything, Rules(len(coordinates)))
     scores = np.zeros((len(listeners), len(coordinates)))
@@ -133,12 +143,58 @@ def _add_blends(blends, one, items, predicted, n_users):
             blends.setdefault(n, {}).setdefault(name, []).append(of_all)
 
 
-def _add_audiences(audiences, one, items, predicted):
+def _add_histories(histories, one, items, where):
+    """Add this fold's figures: histories[n][model] is a list of (n_users, 2), of each listener the
+    AUC of new items and of items that the fit has met; nan where there is none.
+    """
+    factors = one.factors
+    every, rows = with_tracks(factors, factors.log.tracks.take(items.items), items.items, where)
+    plays, is_met = factors.log.plays, ~factors.is_held_out
+    is_new = np.isin(np.arange(len(is_met)), rows)
+    n_new, n_met = (plays.multiply(which).getnnz(axis=1) for which in (is_new, is_met))
+    listeners = np.flatnonzero((n_new >= FEWEST_NEW) & (n_met > max(IN_HISTORY)))
+    for n in IN_HISTORY:
+        figures = np.full((len(PLACED), plays.shape[0], 2), np.nan)
+        for user in listeners:
+            rng, played = np.random.default_rng((n, user)), plays[user].toarray()
+            new, met = (
+                _drawn((played > 0) & is_new, None, rng),
+                _drawn((played > 0) & is_met, n, rng),
+            )
+            for model, known in enumerate((met, met | new)):
+                listener = _placed(factors, np.where(known, played, 0), new & known, every)
+                scores = listener @ every.track_factors.T
+                for kind, (which, left_out) in enumerate(((is_new, new), (is_met, met))):
+                    figures[model, user, kind] = auc(
+                        scores[:, which], played[:, which] > 0, left_out[:, which]
+                    )[0]
+        for model, of_users in zip(PLACED, figures, strict=True):
+            histories.setdefault(n, {}).setdefault(model, []).append(of_users)
+
+
+def _drawn(which, n, rng):
+    """(1, k) bool: n of those that are true, drawn at random; None for half of them."""
+    rows = rng.permutation(np.flatnonzero(which))
+    return np.isin(np.arange(which.size), rows[: len(rows) // 2 if n is None else n])[None]
+
+
+def _placed(factors, plays, is_new, every):
+    """(1, n_factors) of a listener by plays (1, n_tracks), of which those of new items are placed
+    where Factors that know every item of the fold have them.
+    """
+    rows = np.flatnonzero(is_new)
+    if len(rows):
+        tracks = factors.log.tracks.take(rows)
+        factors, _ = with_tracks(factors, tracks, rows, every.track_factors[rows])
+    return fold_in_listeners(csr_matrix(plays, dtype=np.float32), factors)
+
+
+def _add_audiences(audiences, one, items, where):
     """Add this fold's figures: audiences[how] is a list of (k, 3), of each item the AUC of its
     listeners among all, their share of the 20 first and of all.
     """
     by_item = one.factors.log.plays[:, items.items].T.tocsr()
-    users, where = one.factors.user_factors, items.item_factors(predicted)
+    users = one.factors.user_factors
     for how, placed in (("cosine", unit(users)), ("product", users)):
         scores = where @ placed.T
         figures = rank_candidates(
@@ -187,6 +243,16 @@ def _draw(rows, models, path):
     axes.grid(alpha=0.3)
     axes.legend(title="placed by")
     figure.savefig(path, dpi=150)
+
+
+def _print_histories(histories):
+    kinds = [f"{kind}, by {model}" for kind in ("new", "met") for model in PLACED]
+    print("\nmet items in the history", *kinds, sep="\t")
+    for n, by_model in histories.items():
+        folds = [np.ma.masked_invalid(by_model[model]).mean(axis=0) for model in PLACED]
+        columns = np.stack([of_users.filled(np.nan) for of_users in folds], axis=2)
+        means = bootstrapped_means(columns.reshape(len(columns), -1), resamples=1000, seed=0)
+        print(n, *map(_interval, means), sep="\t")
 
 
 def _print_audiences(audiences):
