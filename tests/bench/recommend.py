@@ -151,7 +151,7 @@ def _add_histories(histories, one, items, where):
     every, rows = with_tracks(factors, factors.log.tracks.take(items.items), items.items, where)
     plays, is_met = factors.log.plays, ~factors.is_held_out
     is_new = np.isin(np.arange(len(is_met)), rows)
-    n_new, n_met = (plays.multiply(which).getnnz(axis=1) for which in (is_new, is_met))
+    n_new, n_met = (plays[:, which].getnnz(axis=1) for which in (is_new, is_met))
     listeners = np.flatnonzero((n_new >= FEWEST_NEW) & (n_met > max(IN_HISTORY)))
     for n in IN_HISTORY:
         figures = np.full((len(PLACED), plays.shape[0], 2), np.nan)
