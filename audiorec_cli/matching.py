@@ -72,7 +72,7 @@ def _keys(tracks, key):
         return [mbid.lower() for mbid in tracks.mbid]
     if key == "isrc":
         return [isrc.replace("-", "").upper() for isrc in tracks.isrc]
-    described = [_described(*names) for names in zip(tracks.artist, tracks.title, strict=True)]
+    described = artists_and_titles(tracks)
     name_of = {artist: normalised(artist) for artist in {artist for artist, _ in described}}
     artists = [name_of[artist] for artist, _ in described]
     if key == "artist":
@@ -84,10 +84,18 @@ def _keys(tracks, key):
     ]
 
 
-def _described(artist, title):
-    """The artist and the title, which many logs and file names hold as one: "artist - title"."""
-    before, between, behind = title.partition(" - ")
-    return (before, behind) if between and not artist else (artist, title)
+def artists_and_titles(tracks):
+    """Pairs of the artist and the title of each track; many logs and file names hold both as one.
+
+    Without an artist, "Artist - Title" is taken for both; what has no letter, as in "01 - Intro",
+    is no artist.
+    """
+    pairs = []
+    for artist, title in zip(tracks.artist, tracks.title, strict=True):
+        before, between, behind = title.partition(" - ")
+        is_both = between and not artist and any(char.isalpha() for char in before)
+        pairs.append((before, behind) if is_both else (artist, title))
+    return pairs
 
 
 def _nothing_matched(library, log, by_artist):

@@ -93,7 +93,7 @@ def test_recipes_are_compared_without_the_tracks_set_apart(bench_within, audiore
 
 def test_recommendations_of_new_and_little_known_tracks(bench_within, audiorec, here, mels_file):
     mels_file("mels.h5", 40)
-    rows = [f"u{u},folder/{i}" for u in range(90) for i in range(40) if (u + i) % 2 or u % 7 == 0]
+    rows = [f"u{u},folder/{i}" for u in range(90) for i in range(40) if (u + i) % 3 or u % 7 == 0]
     (here / "log.csv").write_text("\n".join(["user_id,track_id", *rows]))
     assert audiorec("factorize", "log.csv", "--factors", 4)[0] == 0
     recipe = "--epochs 1 --validation 0.2"

@@ -196,7 +196,7 @@ def test_a_playlist_as_exportify_writes_it(tmp_path):
 def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path):
     with zipfile.ZipFile(tmp_path / "log.xlsx", "w") as archive:
         archive.writestr("xl/workbook.xml", "<workbook/>")
-    with pytest.raises(AudiorecError, match=r"log.xlsx is a spreadsheet: save it as CSV in UTF-8"):
+    with pytest.raises(AudiorecError, match=r"xlsx is an office document: save its table as CSV"):
         read_log(tmp_path / "log.xlsx", LogSettings())
 
 
@@ -204,6 +204,9 @@ def test_a_format_that_it_is_not_is_told(tmp_path):
     path = write(tmp_path, "user,track\na,x\n")
     with pytest.raises(AudiorecError, match=r"as Parquet table \(.*leave out --format"):
         read_log(path, LogSettings(format="parquet"))
+    for name in ("spotify-extended", "listenbrainz"):
+        with pytest.raises(AudiorecError, match="or leave out --format"):
+            read_log(path, LogSettings(format=name, columns=OF_ONE))
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from audiorec_cli.commands.joining import groups_of_matches
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.matching import match
 from audiorec_cli.names import normalised
@@ -53,6 +54,22 @@ def test_artist_and_title_in_one(tracks):
     assert matches.library_rows.tolist() == [1]
     assert matches.log_rows.tolist() == [0]
     assert match(tracks(1), log, by_artist=True).by_key["artist"] == 1
+
+
+def test_the_number_of_a_track_is_no_artist(tracks):
+    intros = dataclasses.replace(tracks(2), artist=["", ""], title=["01 - Intro"] * 2)
+    with pytest.raises(AudiorecError, match="no track of the library is in the log"):
+        match(intros, logged(("a", "", "01 - Intro", "", "")))
+
+
+def test_songs_of_one_artist_who_stands_in_the_title_are_kept_together(tracks):
+    titles = ["Band - One", "Band - Two", "Duo - Three", "One", "Trio - Four"]
+    library = dataclasses.replace(tracks(5), artist=["", "", "", "Band", ""], title=titles)
+    log = logged(*((f"id{i}", "", title, "", "") for i, title in enumerate(titles)))
+    matches = match(library, log)
+    assert matches.library_rows.tolist() == [0, 1, 2, 3, 4]
+    groups = groups_of_matches(library, log, matches)
+    assert groups[0] == groups[1] == groups[3] != groups[2]
 
 
 def test_every_song_of_an_artist_takes_the_artists_factors(tracks):

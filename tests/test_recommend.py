@@ -141,6 +141,8 @@ def test_the_history_of_the_log_gives_what_the_log_gives(world, audiorec):
 
 def test_a_playlist_is_a_history_too(world, audiorec):
     (world / "liked.m3u8").write_text("#EXTM3U\nfolder/1.flac\n/music/folder/25.flac\n../x.flac\n")
+    _, _, err = audiorec("recommend", "--history", "liked.m3u8")
+    assert "liked.m3u8: 1 of 3 entries are left out: not in the library\n" in err
     table = listed(audiorec, "--history", "liked.m3u8", "-k", 8)
     assert {t % 2 for t in numbers(table)} == {1}
     assert not {1, 25} & set(numbers(table))
@@ -229,6 +231,12 @@ def test_a_history_counts_what_was_held_out_of_the_fit_by_its_sound(world, audio
     assert {3, 5}.isdisjoint(numbers(table))
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 6)
     assert "2 tracks, 0 placed by listening, 2 by sound" in err
+    few = [row for row, name in enumerate(predicted.tracks.track_id) if name != "folder/5"]
+    rest = {"tracks": predicted.tracks.take(few), "params": params}
+    where = predicted.predicted_factors[few]
+    files.save_predictions("predictions.h5", replace(predicted, predicted_factors=where, **rest))
+    _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 6)
+    assert "2 tracks, 0 placed by listening, 1 by sound, 1 by neither: folder/5\n" in err
 
 
 def test_rows_of_one_song_are_all_known(world, audiorec):
@@ -236,7 +244,7 @@ def test_rows_of_one_song_are_all_known(world, audiorec):
     (world / "mine.csv").write_text("track_id,title,artist\n" + rows)
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
     assert "3 tracks, 2 placed by listening, 1 by sound" in err
-    assert "in neither" not in err
+    assert "by neither" not in err
 
 
 def test_plays_of_one_song_add_up_where_sound_places(world, audiorec):
@@ -522,6 +530,9 @@ def test_what_nobody_has_played_is_not_blended(world, audiorec):
     """So there is no C to choose, and no checkpoint needed that it is chosen by."""
     plain = listed(audiorec, "u4", "--new-only")
     assert listed(audiorec, "u4", "--new-only", "--blend") == plain
+    told = "what nobody has played is placed by sound alone: --blend changes nothing"
+    assert told in audiorec("recommend", "u4", "--new-only", "--blend")[2]
+    assert told not in audiorec("recommend", "u4", "--new-only")[2]
 
 
 def test_blend_takes_the_checkpoint_that_predicted(blendable, audiorec):
@@ -651,7 +662,7 @@ def test_a_parquet_file_that_is_something_else_is_left_alone(world, audiorec):
 def test_a_history_names_what_the_log_does_not_know(world, audiorec):
     (world / "mine.csv").write_text("track_id\nfolder/2\nfolder/4\nfolder/25\nmisspelt\n")
     _, _, err = audiorec("recommend", "--history", "mine.csv", "-k", 3)
-    told = "2 placed by listening, 1 by sound, 1 in neither log nor library: misspelt"
+    told = "2 placed by listening, 1 by sound, 1 by neither: misspelt"
     assert f"mine.csv: 4 tracks, {told}\n" in err
     (world / "known.csv").write_text("track_id\nfolder/2\nfolder/4\n")
     _, _, err = audiorec("recommend", "--history", "known.csv", "-k", 3)
@@ -691,10 +702,34 @@ def test_without_the_checkpoint_it_says_that_sound_may_come_first_too_often(
     files.save_predictions(
         "predictions.h5", replace(predicted, tracks=more, predicted_factors=vectors)
     )
+    (blendable / "model.h5").rename(blendable / "renamed.h5")
+    status, _, err = audiorec("recommend", "u004")
+    assert status == 0
+    assert "checkpoint: using renamed.h5" in err
+    assert "too often" not in err
+    (blendable / "away").mkdir()
+    (blendable / "renamed.h5").rename(blendable / "away" / "model.h5")
     assert "may come first too often" in audiorec("recommend", "u004")[2]
-    named = audiorec("recommend", "u004", "--checkpoint", "model.h5")
+    named = audiorec("recommend", "u004", "--checkpoint", "away/model.h5")
     assert named[0] == 0
     assert "too often" not in named[2]
     status, _, err = audiorec("audience", "title 40")
     assert status == 0
     assert "too often" not in err
+
+
+def test_a_history_in_a_space_of_its_own_where_the_fit_met_nothing(world, audiorec):
+    """A library of new tracks alone and of one that was held out: sound alone places."""
+    factors, predicted = files.load_factors("factors.h5"), files.load_predictions("predictions.h5")
+    held = np.isin(factors.log.tracks.track_id, ["folder/1"])
+    known = {"track_factors": factors.track_factors * ~held[:, None], "norm": factors.norm * ~held}
+    files.save_factors("factors.h5", replace(factors, **known, is_test=held))
+    rows = [1, *range(24, 32)]
+    own = Predictions(
+        predicted.tracks.take(rows), predicted.predicted_factors[rows], "print", "/music",
+        params={"factors": OWN_SPACE},
+    )  # fmt: skip
+    files.save_predictions("predictions.h5", own)
+    (world / "mine.csv").write_text("track_id\nfolder/25\nfolder/27\n")
+    table = listed(audiorec, "--history", "mine.csv", "-k", 3)
+    assert set(numbers(table)) == {1, 29, 31}

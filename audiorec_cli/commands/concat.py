@@ -21,8 +21,8 @@ def concat(factors: FactorsFiles, out: OutFile = DEFAULT_NAMES["factors"]):
 
     The models may differ, and so may the numbers of their factors; the log and the tracks held
     out may not. What is trained on the file that is written, and predicted, is recommended and
-    compared as with one model's; only recommend --history, and --blend without C, take factors of
-    the model als alone.
+    compared as with one model's; only recommend --history, --blend without C and train --objective
+    wpe take factors of the model als alone.
     """
     from audiorec_cli import files
     from audiorec_cli.listening.concatenation import concatenate

@@ -7,6 +7,7 @@ import numpy as np
 from audiorec_cli import console
 from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.matching import artists_and_titles
 from audiorec_cli.names import normalised
 
 
@@ -87,9 +88,10 @@ def groups_of_matches(library, logged, matches):
     from audiorec_cli.convnet.splitting import groups_of
 
     tracks = library.take(matches.library_rows)
-    logged_artists = [logged.artist[row] for row in matches.log_rows]
+    in_log = artists_and_titles(logged)
     artists = [
-        normalised(tag or in_log) for tag, in_log in zip(tracks.artist, logged_artists, strict=True)
+        normalised(tag or in_log[row][0])
+        for (tag, _), row in zip(artists_and_titles(tracks), matches.log_rows, strict=True)
     ]
     groups = groups_of(artists, tracks.track_id)
     if len(set(groups)) == len(groups) > len(set(artists)):

@@ -8,6 +8,7 @@ import numpy as np
 from audiorec_cli import console
 from audiorec_cli.commands.own_space import in_own_space
 from audiorec_cli.errors import AudiorecError
+from audiorec_cli.records import LoggedTracks
 
 NAMES_SHOWN = 3
 
@@ -115,17 +116,19 @@ def listener_of_history(history, predicted, factors, known):
     in_library = matching.find_matches(history.tracks, predicted.tracks)
     in_log = matching.find_matches(history.tracks, factors.log.tracks, by_artist=by_artist)
     rows, log_rows = _with_those_of_library(in_log, in_library, known)
-    by_sound = _placed_by_sound(in_library, rows[~factors.is_held_out[log_rows]], known)
+    heard = np.flatnonzero(np.isin(known.log_rows, log_rows))
+    heard = np.unique(np.r_[heard, files_of_it, in_library.log_rows])
+    is_fitted = ~factors.is_held_out[log_rows]
+    rows, log_rows = rows[is_fitted], log_rows[is_fitted]
+    by_sound = known.is_new[in_library.log_rows] & ~np.isin(in_library.library_rows, rows)
     factors, places = _with_library(factors, in_library.log_rows[by_sound], predicted, known)
-    alone = in_library.library_rows[by_sound]
-    is_met = ~np.isin(rows, alone)
-    counted, columns = np.r_[rows[is_met], alone], np.r_[log_rows[is_met], places]
-    plays = _row_of(columns, history.plays[counted], len(factors.log.tracks))
+    counted = np.r_[rows, in_library.library_rows[by_sound]]
+    columns, n_tracks = np.r_[log_rows, places], len(factors.log.tracks)
+    plays = _row_of(columns, history.plays[counted], n_tracks)
     vector = fold_in_listeners(plays, factors)[0]
     if not vector.any():
         raise AudiorecError(_nothing_known(history, by_artist))
-    _describe_history(history, rows[is_met], alone)
-    heard = np.union1d(heard_by(plays, known).indices, np.r_[files_of_it, in_library.log_rows])
+    _describe_history(history, rows, counted[len(rows) :])
     return Listener(history.name, vector, plays, heard), factors
 
 
@@ -141,32 +144,26 @@ def _with_those_of_library(in_log, in_library, known):
     return rows, np.concatenate([in_log.log_rows, log_rows[is_more]])
 
 
-def _placed_by_sound(in_library, rows_met, known):
-    """(k,) bool: the Matches with the library of tracks that nothing but their sound places.
-
-    rows_met : the history's tracks that the factors were fitted to
-    """
-    return known.is_new[in_library.log_rows] & ~np.isin(in_library.library_rows, rows_met)
-
-
 def _with_library(factors, rows, predicted, known):
     """Factors that know these rows (k,) of the library, and where in their log each is: (k,)."""
     from audiorec_cli.listening.folding import with_tracks
-    from audiorec_cli.records import LoggedTracks
 
     if not len(rows):
         return factors, rows
     once, place = np.unique(rows, return_inverse=True)
     tracks = predicted.tracks.take(once)
-    names = [getattr(tracks, column) for column in LoggedTracks.columns()[:-2]]
-    logged = LoggedTracks(*names, np.zeros(len(once)), np.zeros(len(once), np.int64))
+    nobody = {"plays": np.zeros(len(once)), "listeners": np.zeros(len(once), np.int64)}
+    names = {c: getattr(tracks, c) for c in ("track_id", "title", "artist", "isrc", "mbid")}
+    logged = LoggedTracks(**names, **nobody)
     directions = predicted.predicted_factors[once]
     factors, places = with_tracks(factors, logged, known.log_rows[once], directions)
     return factors, places[place]
 
 
 def _nothing_known(history, by_artist):
-    lacks = "" if by_artist else history.lacks  # of artists titles would change nothing
+    """What is wrong with a History of which nothing is known, and the remedy."""
+    # a log of artists needs no titles
+    lacks = "" if by_artist and history.lacks == "title" else history.lacks
     remedy = "give a history with tracks of either"
     if lacks:
         remedy = f"call its column with the {lacks}s {lacks}, if it has one, or {remedy}"
@@ -187,7 +184,7 @@ def _describe_history(history, in_log, by_sound):
         parts.append(f"{len(by_sound)} by sound")
     if names:
         shown = names + " …" * (len(others) > NAMES_SHOWN)
-        parts.append(f"{len(others)} in neither log nor library: {shown}")
+        parts.append(f"{len(others)} by neither: {shown}")
     console.note(f"{history.where}: {console.counted(n_tracks, 'track')}, {', '.join(parts)}")
 
 
@@ -214,6 +211,10 @@ def _history_of_playlist(path, predicted):
     if not len(found):
         raise AudiorecError(
             f"{path}: none of its tracks is in the library: give a playlist of this library"
+        )
+    if n_left_out := sum(row is None for row in rows):
+        console.note(
+            f"{path}: {n_left_out} of {len(rows)} entries are left out: not in the library"
         )
     return History(path, path.stem, predicted.tracks.take(found.astype(int)), plays)
 

@@ -65,8 +65,7 @@ def recommend(
     check_dropping(drop_outliers, outlier_score)
     path, predicted = load_predicted(predictions, checkpoint=checkpoint)
     factors_path = found("factors", factors)
-    # of what has no listener there is nothing to blend, and no C to choose
-    trust = LISTENING_FIRST if new_only else trust_of(blend, blend_at)
+    trust = _trust(new_only, blend, blend_at)
     trained = checkpoint_of(path, predicted, checkpoint, needed=trust is None)
     taste = taste_of(path, predicted, factors_path, trained, trust=trust)
     allowed = _allowed(path, taste, new_only, drop_outliers, outlier_score)
@@ -89,6 +88,15 @@ def _check_request(user, history, log_format, all_users):
         raise AudiorecError("--all-users goes without USER and --history: leave them out")
     if log_format is not None and history is None:
         raise AudiorecError("--format goes with --history: add that, or leave --format out")
+
+
+def _trust(new_only, blend, blend_at):
+    """The C to blend with, None to choose it; of what has no listener there is nothing to blend."""
+    if not new_only:
+        return trust_of(blend, blend_at)
+    if blend or blend_at is not None:
+        console.note("what nobody has played is placed by sound alone: --blend changes nothing")
+    return LISTENING_FIRST
 
 
 def _check_output(all_users, history, out, relative_to, as_json):

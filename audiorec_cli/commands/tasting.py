@@ -71,15 +71,16 @@ def checkpoint_of(path, predicted, checkpoint, *, needed):
     """
     from audiorec_cli import files
 
+    is_looked_for = checkpoint is None and not needed
     named = Path(str(predicted.params.get("checkpoint")))
     if checkpoint is None and named.is_file():
         checkpoint = named
-    if checkpoint is None and not needed:
+    if checkpoint is None and not needed and len(files.find_all("checkpoint")) != 1:
         return None
     trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
     if trained.fingerprint == predicted.fingerprint:
         return trained
-    if not needed and checkpoint == named:
+    if is_looked_for:
         return None
     raise AudiorecError(
         f"{path} was not made from this checkpoint: name the one that it was made from with "
@@ -110,7 +111,7 @@ def _sureness_of_sound(predicted, known, trained):
         if trained is None:
             why = "the checkpoint that predicted is not here: name it with --checkpoint"
         else:
-            why = "hardly any track of the log was left out of training, by --validation and --test"
+            why = f"fewer than {FEWEST_UNMET} tracks here are in the log and were not trained on"
         console.note(
             "tracks that nobody has played count as much as others, and may come first too often: "
             f"what tells how sure their places are is missing: {why}"

@@ -220,8 +220,8 @@ def _stopped(arguments):
 def _result(out, tuned, division):
     """One line on what tuning changed, by thumbs that nothing was learned from."""
     shares = [
-        f"of {console.counted(thumbs.n_pairs, 'pair')} {which} {after:.3f} are in order "
-        f"({before:.3f} before)"
+        f"of {console.counted(thumbs.n_pairs, 'pair')} {which} {after:.3f} are in order, in the "
+        f"mean over seeds ({before:.3f} before)"
         for which, thumbs, before, after in (
             ("held out", division.held_out, tuned.before.held_out, tuned.after.held_out),
             ("of test tracks", division.test, tuned.before.test, tuned.after.test),

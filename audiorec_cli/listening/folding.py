@@ -42,7 +42,7 @@ def with_tracks(factors, tracks, log_rows, directions):
 
     tracks : LoggedTracks; log_rows : (k,) where the log has them, held out, -1 for nowhere
     directions : (k, n_factors) unit norm
-    A track is as long as that of a play is on average, so that to have played it counts as much.
+    They are as long as the track that a listener played is on average, so that they count as much.
     Returns Factors, and the row of each track in their log, (k,) int64.
     """
     is_more = log_rows < 0
@@ -58,7 +58,9 @@ def with_tracks(factors, tracks, log_rows, directions):
         for values in (factors.norm, factors.is_test)
     )
     listeners = np.where(factors.is_held_out, 0, log.tracks.listeners)
-    norm[rows] = np.average(factors.norm, weights=listeners) * totals[rows].any(axis=1)
+    # where the fit has met nothing there is no length to compare with
+    usual = np.average(factors.norm, weights=listeners) if listeners.any() else 1.0
+    norm[rows] = usual * totals[rows].any(axis=1)
     wider = csr_matrix(
         (log.plays.data, log.plays.indices, log.plays.indptr), (len(log.user_id), len(totals))
     )

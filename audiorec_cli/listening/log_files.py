@@ -3,6 +3,7 @@
 import contextlib
 import lzma
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -15,7 +16,8 @@ from audiorec_cli.listening.log_formats import FORMATS, recognise
 from audiorec_cli.listening.log_settings import LOG_FORMATS
 from audiorec_cli.listening.log_tables import HEAD_BYTES
 
-SPREADSHEETS = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")  # what is in their archives
+JSON_BEGINS = re.compile(r'[\[{]\s*[\[{}"\]]')
+OFFICE = ("xl/workbook.xml", "xl/workbook.bin", "content.xml")  # what is in their archives
 MAX_PACKED_RATIO, PACKED_BYTES_OF_NO_MATTER = 200, 1 << 16  # text packs to a tenth
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF"
 ZIP_ERRORS = (
@@ -87,7 +89,7 @@ def _format_of_one(path):
         raise AudiorecError(f"{path} is empty: name a listening log")
     if "\0" in text or head.startswith(b"\x1f\x8b"):
         raise AudiorecError(f"{path} is no text in UTF-8: unpack it, or save it as CSV in UTF-8")
-    if text[0] in "[{":
+    if JSON_BEGINS.match(text):
         raise AudiorecError(
             f"{path} is JSON, but no history that is known: name its layout with --format, or "
             "turn it into CSV"
@@ -110,8 +112,8 @@ def _of_zip(archive, folder):
                 (member for member in packed.infolist() if not member.is_dir()),
                 key=lambda member: member.filename,
             )
-            if any(member.filename in SPREADSHEETS for member in members):
-                raise AudiorecError(f"{archive} is a spreadsheet: save it as CSV in UTF-8")
+            if any(member.filename in OFFICE for member in members):
+                raise AudiorecError(f"{archive} is an office document: save its table as CSV")
             for member in members:
                 with packed.open(member) as file:
                     format_name = recognise(file.read(HEAD_BYTES))

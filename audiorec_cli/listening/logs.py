@@ -135,7 +135,7 @@ class _Tally:
             source = file.source(self._settings.columns)
             rows = self._collect(source)
         except Unreadable as error:
-            raise AudiorecError(f"{file.name} {error}") from error
+            raise AudiorecError(f"{file.name} {error}{_or_no_format(self._settings)}") from error
         except pl.exceptions.PolarsError as error:
             raise AudiorecError(_not_readable(file, error, self._settings)) from error
         prefix = f"{file.name} " if several else ""
@@ -207,11 +207,16 @@ class _Tally:
                 f"{path} has broken rows, {self.n_broken} of {self.n_rows} ("
                 + "; ".join(self.shown)
                 + "): mend the log"
+                + _or_no_format(self._settings)
                 + f", or {remedy_of(self._settings.columns)}"
                 * (self._may_be_other_columns and format_name in ("table", "parquet"))
             )
         if not any(map(len, self.good)):
             raise AudiorecError(f"{path} holds no play of a track: name another log")
+
+
+def _or_no_format(settings):
+    return ", or leave out --format" if settings.format else ""
 
 
 def _not_readable(file, error, settings):

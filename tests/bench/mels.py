@@ -1,8 +1,8 @@
 """How quick `audiorec mels` is beside librosa, and beside decoding alone; how much memory it takes.
 
 Files of three minutes are made in a temporary folder. All figures but those of two workers are of
-one core: each way has a process of its own and goes through several files in a row, as it would in
-use, the ways take turns, and the least time of a file in several rounds counts.
+one core: each way has a process of its own, as it would in use, the ways take turns, each with the
+same file several times in a row, and the least time of all rounds counts.
 
     python tests/bench/mels.py                # ratios for MP3, FLAC, OGG and WAV, and two workers
     python tests/bench/mels.py --memory       # peak memory for three hours and for thirty seconds
@@ -29,7 +29,7 @@ from audiorec_cli.workers import process_pool
 FORMATS = ("mp3", "flac", "ogg", "wav")
 SAMPLE_RATE, SECONDS = 44_100, 180
 SETTINGS = SpectrogramSettings()
-IN_A_ROW = 5  # files: the first finds the processor's caches filled by the others
+IN_A_ROW = 5  # times: the first finds the processor's caches filled by the others
 WORKER_ROUNDS = 3
 JINGLE_S, MIX_S = 30, 3 * 3600
 PEAK = """
@@ -115,7 +115,7 @@ def _on_one_core():
 
 
 def _time(way, path):
-    """The least number of seconds that a file takes of some in a row."""
+    """The least number of seconds that a file takes, several times in a row."""
     seconds = []
     for _ in range(IN_A_ROW):
         start = time.perf_counter()

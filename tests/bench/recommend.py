@@ -12,8 +12,9 @@ files are those of `evaluate --folds --keep DIR`). Printed is, with 95 % interva
   chosen on the fold's validation tracks. Items are those with 35 listeners at least, the same
   throughout; plays that are known are not ranked;
 - how well a history with tracks of the library alone places a listener: of listeners who played
-  four of the fold's items or more, half of these items, and 0, 1, 3 or 10 that the fit has met, are
-  their history, and the rest are ranked, by what the fit has met alone and by sound as well;
+  four of the fold's items or more, and more than ten that the fit has met, half of the former and
+  0, 1, 3 or 10 of the latter are the history, and the rest are ranked, by what the fit has met
+  alone and by sound as well;
 - how well the audience of a new item is found among all listeners, by the cosine as `audience` does
   and by the product, in which listeners with more plays come first.
 """
