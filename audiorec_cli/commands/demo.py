@@ -29,23 +29,29 @@ def demo(
         raise AudiorecError(f"{folder} is no folder: name a folder to make")
     if existed and any(folder.iterdir()):
         raise AudiorecError(f"{folder} exists and is not empty: name another folder")
+    unfinished = folder / ".unfinished"
     try:
-        folder.mkdir(exist_ok=True)
-        unfinished = folder / ".unfinished"
-        unfinished.mkdir()
-    except OSError as error:
-        raise AudiorecError(
-            f"{folder} cannot be made: {error.strerror}: name another folder"
-        ) from error
-    try:
+        _make(unfinished)
         _write(DemoSettings(seed=seed), unfinished, workers)
         for path in unfinished.iterdir():
             path.rename(folder / path.name)
     finally:
-        shutil.rmtree(unfinished)
-        if not existed and not any(folder.iterdir()):
+        if unfinished.exists():
+            shutil.rmtree(unfinished)
+        if not existed and folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
     console.note(f"{folder}: read {folder}/README.txt for what to do with it")
+
+
+def _make(unfinished):
+    """Make the folder of an unfinished library, and the one that it lies in."""
+    try:
+        unfinished.parent.mkdir(exist_ok=True)
+        unfinished.mkdir()
+    except OSError as error:
+        raise AudiorecError(
+            f"{unfinished.parent} cannot be made: {error.strerror}: name another folder"
+        ) from error
 
 
 def _write(settings, folder, workers):
