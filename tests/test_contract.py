@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -272,6 +273,19 @@ def test_ctrl_c_leaves_nothing_half_written(folder, audiorec, command, monkeypat
     monkeypatch.setattr("os.replace", replace)
     assert (status, out) == (130, "")
     assert contents(here) == before
+
+
+def test_ctrl_c_right_after_demo_made_its_folder_leaves_none(here, audiorec, monkeypatch):
+    mkdir = Path.mkdir
+
+    def interrupted(path, *arguments, **options):
+        mkdir(path, *arguments, **options)
+        if path.name == ".unfinished":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", interrupted)
+    assert audiorec("demo", "demo")[0] == 130
+    assert not (here / "demo").exists()
 
 
 @pytest.mark.parametrize("command", ["mels", "train", "demo"])

@@ -122,13 +122,13 @@ def listener_of_history(history, predicted, factors, known):
     rows, log_rows = rows[is_fitted], log_rows[is_fitted]
     by_sound = known.is_new[in_library.log_rows] & ~np.isin(in_library.library_rows, rows)
     factors, places = _with_library(factors, in_library.log_rows[by_sound], predicted, known)
-    counted = np.r_[rows, in_library.library_rows[by_sound]]
-    columns, n_tracks = np.r_[log_rows, places], len(factors.log.tracks)
-    plays = _row_of(columns, history.plays[counted], n_tracks)
+    alone = in_library.library_rows[by_sound]
+    counts = history.plays[np.r_[rows, alone]]
+    plays = _row_of(np.r_[log_rows, places], counts, len(factors.log.tracks))
     vector = fold_in_listeners(plays, factors)[0]
     if not vector.any():
         raise AudiorecError(_nothing_known(history, by_artist))
-    _describe_history(history, rows, counted[len(rows) :])
+    _describe_history(history, rows, alone)
     return Listener(history.name, vector, plays, heard), factors
 
 

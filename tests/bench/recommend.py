@@ -145,8 +145,10 @@ def _add_blends(blends, one, items, predicted, n_users):
 
 
 def _add_histories(histories, one, items, where):
-    """Add this fold's figures: histories[n][model] is a list of (n_users, 2), of each listener the
-    AUC of new items and of items that the fit has met; nan where there is none.
+    """Add this fold's figures of listeners with histories.
+
+    histories[n][model] is a list of (n_users, 2), of each listener the AUC of new items and of
+    those that the fit has met; nan where there is none.
     """
     factors = one.factors
     every, rows = with_tracks(factors, factors.log.tracks.take(items.items), items.items, where)
@@ -158,17 +160,15 @@ def _add_histories(histories, one, items, where):
         figures = np.full((len(PLACED), plays.shape[0], 2), np.nan)
         for user in listeners:
             rng, played = np.random.default_rng((n, user)), plays[user].toarray()
-            new, met = (
-                _drawn((played > 0) & is_new, None, rng),
-                _drawn((played > 0) & is_met, n, rng),
-            )
+            new = _drawn((played > 0) & is_new, None, rng)
+            met = _drawn((played > 0) & is_met, n, rng)
             for model, known in enumerate((met, met | new)):
                 listener = _placed(factors, np.where(known, played, 0), new & known, every)
                 scores = listener @ every.track_factors.T
-                for kind, (which, left_out) in enumerate(((is_new, new), (is_met, met))):
-                    figures[model, user, kind] = auc(
-                        scores[:, which], played[:, which] > 0, left_out[:, which]
-                    )[0]
+                figures[model, user] = [
+                    auc(scores[:, which], played[:, which] > 0, left_out[:, which])[0]
+                    for which, left_out in ((is_new, new), (is_met, met))
+                ]
         for model, of_users in zip(PLACED, figures, strict=True):
             histories.setdefault(n, {}).setdefault(model, []).append(of_users)
 
@@ -180,8 +180,9 @@ def _drawn(which, n, rng):
 
 
 def _placed(factors, plays, is_new, every):
-    """(1, n_factors) of a listener by plays (1, n_tracks), of which those of new items are placed
-    where Factors that know every item of the fold have them.
+    """A listener's factors (1, n_factors) by plays (1, n_tracks).
+
+    is_new : (1, n_tracks) bool, which of the plays are of new items; every : Factors that have them
     """
     rows = np.flatnonzero(is_new)
     if len(rows):
