@@ -14,6 +14,8 @@ import soundfile
 from audiorec_cli.audio.analysis import analyse
 from audiorec_cli.audio.decode import Undecodable, read_excerpts
 from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.audio.with_av import AvSound
+from audiorec_cli.audio.with_graph import GraphSound
 from audiorec_cli.records import Failure
 
 SETTINGS = SpectrogramSettings()
@@ -33,15 +35,18 @@ def middle(path):
     return SimpleNamespace(**excerpt._asdict(), duration_s=duration_s)
 
 
-def write_with_av(path, samples, *, container, codec, rate=44_100, bit_rate=128_000, options=None):
+def write_with_av(
+    path, samples, *, container, codec, rate=44_100, bit_rate=128_000, layout="mono", options=None
+):
     with av.open(str(path), "w", format=container, options=options) as file:
         stream = file.add_stream(codec, rate=rate)
         stream.bit_rate = bit_rate
-        stream.layout = "mono"
-        frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), "fltp", "mono")
+        stream.layout = layout
+        packed = samples.astype(np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", layout)
         frame.sample_rate = rate
         fifo = av.AudioFifo()
-        for piece in av.AudioResampler(format=stream.format.name, layout="mono").resample(frame):
+        for piece in av.AudioResampler(format=stream.format.name, layout=layout).resample(frame):
             fifo.write(piece)
         size = stream.codec_context.frame_size or 1024
         while (piece := fifo.read(size, partial=True)) is not None:
@@ -87,6 +92,54 @@ def test_formats_of_av(tmp_path, tone, suffix, container, codec):
     for part, hz in ((first, 300), (last, 900)):
         spectrum = np.abs(np.fft.rfft(part))
         assert spectrum.argmax() * 22_050 / len(part) == pytest.approx(hz, abs=2)
+
+
+@pytest.mark.parametrize("layout", ["stereo", "5.1", "7.1"])
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [("ipod", "aac"), ("ogg", "libopus"), ("mov", "pcm_s16le"), ("matroska", "flac")],
+)
+def test_channels_are_averaged_in_every_container(tmp_path, tone, container, codec, layout):
+    n_channels = av.AudioLayout(layout).nb_channels
+    sound = tone(8, sample_rate=48_000, channels=n_channels)
+    sound[:, 2:] /= 4
+    write_with_av(tmp_path / "a", sound, container=container, codec=codec, rate=48_000,
+                  bit_rate=400_000, layout=layout)  # fmt: skip
+    excerpt = middle(tmp_path / "a")
+    assert loudest_hz(excerpt) == pytest.approx(440, abs=1)
+    level, expected = (
+        np.sqrt(np.mean(x**2)) for x in (excerpt.samples[: 8 * 22_050], sound.mean(1))
+    )
+    assert level == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("start_s", [0.5, 10.0, 10.123, 35.5, 49.9])
+@pytest.mark.parametrize(
+    ("container", "codec"), [("ogg", "libopus"), ("ogg", "flac"), ("ipod", "aac"), ("mp4", "alac")]
+)
+def test_a_graph_gives_what_frame_after_frame_gives(tmp_path, tone, container, codec, start_s):
+    noise = np.random.default_rng(0).normal(size=(50 * 48_000, 2)) / 10
+    sound = noise + tone(50, sample_rate=48_000, channels=2)
+    write_with_av(tmp_path / "a", sound, container=container, codec=codec, rate=48_000,
+                  layout="stereo")  # fmt: skip
+    read = []
+    for sound_of in (GraphSound, AvSound):
+        with open(tmp_path / "a", "rb", buffering=0) as file, sound_of(file) as opened:
+            read.append((opened.duration_s, *opened.read(start_s, 14.5)))
+    (duration_s, samples, began), (expected_s, expected, expected_began) = read
+    assert (duration_s, began) == (expected_s, expected_began)
+    np.testing.assert_allclose(samples, expected, atol=1e-6)
+
+
+def test_sound_whose_rate_changes_is_refused_by_all(tmp_path, tone):
+    path = tmp_path / "a.mka"
+    parts = []
+    for rate in (44_100, 48_000):
+        write_with_av(path, tone(20, sample_rate=rate), container="adts", codec="aac", rate=rate)
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(Undecodable, match="changes its sample rate"):
+        middle(path)
 
 
 def test_mp3_of_varying_bit_rate_without_a_header_has_its_true_middle(tmp_path, tone):

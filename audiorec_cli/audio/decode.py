@@ -1,8 +1,8 @@
 """Excerpts of an audio file as mono samples, whatever the format, whatever its header claims.
 
-soundfile decodes what libsndfile knows (WAV, AIFF …) and PyAV the rest (M4A, AAC, WMA …). Others
-take less time for FLAC, MP3 and Ogg. All read blocks, so a header that lies cannot ask for more
-than the excerpt.
+soundfile decodes what libsndfile knows (WAV, AIFF …) and PyAV the rest (AAC, WMA, Matroska …).
+Others take less time for FLAC, MP3, Ogg and MP4. All read blocks, so a header that lies cannot ask
+for more than the excerpt.
 """
 
 import os
@@ -65,9 +65,9 @@ def _open_regular(path):
 
 def _decoders(file):
     """The decoders to try, one after the other: imported late, for not every library needs all."""
-    start = file.read(4)
+    start = file.read(8)
     may_be_mpeg = start[:3] == b"ID3" or start[:1] == b"\xff"
-    if start == b"fLaC":
+    if start[:4] == b"fLaC":
         from audiorec_cli.audio.with_miniaudio import FlacSound
 
         yield FlacSound
@@ -76,9 +76,13 @@ def _decoders(file):
 
         yield Mp3Sound
     # libsndfile guesses how long MPEG lasts, and takes more time for Ogg
-    av_comes_first = may_be_mpeg or start == b"OggS"
+    av_comes_first = may_be_mpeg or start[:4] == b"OggS"
     if not av_comes_first:
         yield SoundfileSound
+    if start[:4] == b"OggS" or start[4:] == b"ftyp":
+        from audiorec_cli.audio.with_graph import GraphSound
+
+        yield GraphSound
     from audiorec_cli.audio.with_av import AvSound
 
     yield AvSound

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from av.codec.context import CodecContext
 
-from audiorec_cli.audio.sound import Sound, UnknownFormat, mixing_weights
+from audiorec_cli.audio.sound import Sound, UnknownFormat, mix
 
 MPEG_1, MPEG_2, MPEG_2_5 = 3, 2, 0  # as a header writes them
 SAMPLE_RATES = {
@@ -34,7 +34,7 @@ IN_A_ROW = 3  # headers, each where the one before says, are no accident
 
 ID3_SHIFTS = (21, 14, 7, 0)  # of the four bytes that tell a tag's size
 SEARCHED_BYTES = 1 << 18  # behind a tag, whose padding some programs leave out of its size
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 19
 # Where to begin to decode, so that it is right: a frame's bits may begin up to 511 bytes before it,
 # not counting headers, and half of its sound overlaps with that of the frame before.
 PREROLL_BYTES = 1 << 10
@@ -46,7 +46,7 @@ VBRI_HEADER, VBRI_BYTES_AT, VBRI_FRAMES_AT = b"VBRI", 10, 14
 ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # that tell their delay
 LAME_DELAY_AT = 21  # bytes behind the name of the encoder
 DECODER_DELAY = 529  # samples
-FRAMES_AT_A_TIME = 16  # few enough to stay in a core's cache
+FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
 SIZE_TOLERANCE = 0.01  # of what is told of a file's size; more, and the rest is not believed
 
 
@@ -325,7 +325,6 @@ def _decode_together(frames, samples_a_frame):
     Raises FFmpegError or ValueError where one is broken, or unlike the others.
     """
     codec, channels = _decoder(), 1 if frames.data[3] >> 6 == MONO else 2
-    weights = mixing_weights(channels)
     samples, filled = np.empty(len(frames) * samples_a_frame, np.float32), 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         last = min(first + FRAMES_AT_A_TIME, len(frames))
@@ -334,7 +333,7 @@ def _decode_together(frames, samples_a_frame):
             raise ValueError("a frame without sound")
         sound = np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
         mixed = samples[filled : filled + (last - first) * samples_a_frame]
-        np.dot(sound.reshape(-1, channels), weights, out=mixed)
+        mix(sound.reshape(-1, channels), mixed)
         filled += len(mixed)
     return samples
 

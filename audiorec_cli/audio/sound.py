@@ -4,7 +4,7 @@ import numpy as np
 
 SAMPLE_RATES = range(4_000, 768_001)  # Hz
 MAX_CHANNELS = 64
-BLOCK_SAMPLES = 1 << 18
+BLOCK_SAMPLES = 1 << 16
 MAX_SECONDS = 10 * 24 * 3600  # what claims to last longer does not know
 
 
@@ -56,17 +56,24 @@ def check_layout(rate, channels):
         raise Undecodable(f"has {channels} channels")
 
 
-def mixed_down(blocks, wanted, channels):
+def mixed_down(blocks, wanted):
     """That many mono samples, (n,) float32, of blocks (m, channels); fewer where they end."""
-    weights, filled = mixing_weights(channels), 0
-    samples = np.empty(wanted, np.float32)
+    samples, filled = np.empty(wanted, np.float32), 0
     while filled < wanted and len(block := next(blocks, ())):
         block = block[: wanted - filled]
-        np.dot(block, weights, out=samples[filled : filled + len(block)])
+        mix(block, samples[filled : filled + len(block)])
         filled += len(block)
     return samples[:filled]
 
 
-def mixing_weights(channels):
-    """What a dot product mixes channels down by, many times faster than a mean over them."""
-    return np.full(channels, 1 / channels, np.float32)
+def mix(block, out):
+    """The mean of the channels of a block (n, channels), written to out (n,), both float32.
+
+    Many times faster than numpy's mean over so short an axis.
+    """
+    n_channels = block.shape[1]
+    if n_channels == 2:
+        np.add(block[:, 0], block[:, 1], out=out)
+        out *= np.float32(0.5)
+    else:
+        np.dot(block, np.full(n_channels, 1 / n_channels, np.float32), out=out)

@@ -8,7 +8,7 @@ from scipy import fft, sparse
 
 from audiorec_cli.mel_scale import edges_of_filters
 
-FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
+FRAMES_AT_A_TIME = 64  # few enough to stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def log_mel_spectrogram(samples, settings):
         # along the first axis of the transpose: it comes out as the filterbank wants it
         magnitude = np.abs(fft.rfft((frames[block] * window).T, axis=0))
         mel[:, block] = filterbank @ magnitude
-    return np.log1p(settings.compression * mel)
+    mel *= settings.compression
+    mel += 1  # log1p would take several times as long, to be right by less than 1e-7 more
+    return np.log(mel, out=mel)
 
 
 @lru_cache

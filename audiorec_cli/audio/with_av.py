@@ -11,7 +11,7 @@ from audiorec_cli.audio.sound import (
     Undecodable,
     UnknownFormat,
     check_layout,
-    mixing_weights,
+    mix,
 )
 
 # Containers that only hold media. A playlist or a manifest could send the decoder elsewhere.
@@ -52,6 +52,7 @@ class AvSound:
     """
 
     def __init__(self, file):
+        self._file = file
         options = {"format_whitelist": FORMATS, "protocol_whitelist": "none"}
         patient = _Patient(file)
         with _refusing_damage():
@@ -99,23 +100,23 @@ class AvSound:
         Returns it and the second at which it begins. Raises Undecodable.
         """
         first, wanted = round(start_s * self.rate), round(seconds * self.rate)
-        with _refusing_damage():
-            earlier = max(0, round((start_s - PREROLL_S) / self._stream.time_base))
-            self._container.seek(earlier, stream=self._stream)
-            return self._read_mono(first, wanted)
-
-    def _read_mono(self, first, wanted):
         samples, filled, began = np.empty(wanted, np.float32), 0, first
-        for position, block in self._mono_blocks(end=first + wanted):
-            if not filled:
-                began = max(first, position)
-            block = block[max(0, first - position) :][: wanted - filled]
-            samples[filled : filled + len(block)] = block
-            filled += len(block)
+        with _refusing_damage():
+            for position, block in self._mono_blocks(start_s - PREROLL_S, first + wanted):
+                if not filled:
+                    began = max(first, position)
+                block = block[max(0, first - position) :][: wanted - filled]
+                samples[filled : filled + len(block)] = block
+                filled += len(block)
         return samples[:filled], began / self.rate
 
-    def _mono_blocks(self, end):
-        """Yield (position of its first sample, block of mono samples) until `end` is reached."""
+    def _mono_blocks(self, start_s, end):
+        """Yield (position of its first sample, block of mono samples), in order.
+
+        start_s : the first block begins there or earlier, seconds; the last reaches sample `end`
+        """
+        earlier = max(0, round(start_s / self._stream.time_base))
+        self._container.seek(earlier, stream=self._stream)
         fifo, position, n_held = av.AudioFifo(), None, 0
         at_a_time, rate = BLOCK_SAMPLES // self._stream.channels, self.rate
         for frame in self._container.decode(self._stream):
@@ -138,10 +139,11 @@ class AvSound:
 
 def _mixed_down(frame):
     """(n,) float32 of an audio frame of any format."""
-    if frame.format.name != "fltp":
-        (frame,) = av.AudioResampler(format="fltp").resample(frame)
-    channels = frame.to_ndarray()
-    return mixing_weights(len(channels)) @ channels
+    if frame.format.name != "flt":  # of planes PyAV counts too many, from eight channels on
+        (frame,) = av.AudioResampler(format="flt").resample(frame)
+    mixed = np.empty(frame.samples, np.float32)
+    mix(frame.to_ndarray().reshape(frame.samples, -1), mixed)
+    return mixed
 
 
 @contextlib.contextmanager

@@ -46,6 +46,6 @@ class FlacSound(Sound):
             )
             with contextlib.closing(blocks):
                 arrays = (np.frombuffer(b, np.float32).reshape(-1, self._channels) for b in blocks)
-                return mixed_down(arrays, wanted, self._channels), first / self.rate
+                return mixed_down(arrays, wanted), first / self.rate
         except miniaudio.MiniaudioError as error:
             raise UnknownFormat("not audio that can be decoded") from error

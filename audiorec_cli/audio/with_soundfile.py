@@ -40,7 +40,7 @@ class SoundfileSound(Sound):
         first, wanted = self.span(start_s, seconds)
         try:
             self._sound.seek(first)
-            return mixed_down(self._blocks(wanted), wanted, self._sound.channels), first / self.rate
+            return mixed_down(self._blocks(wanted), wanted), first / self.rate
         except soundfile.LibsndfileError as error:
             raise UnknownFormat("not audio that can be decoded") from error
 
