@@ -1,14 +1,15 @@
 """Joining an audio library to the items of a listening log."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.names import normalised
+from audiorec_cli.names import first_artist, has_aside, normalised, recording
 
 NAMES_SHOWN = 3
-KEYS = ("track_id", "mbid", "isrc", "artist and title", "artist")
+KEYS = ("track_id", "mbid", "isrc", "artist and title", "first artist and recording", "artist")
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,19 @@ def find_matches(library, log, *, by_artist=False):
     """The Matches of two tables of tracks, which may be none.
 
     library, log : Tracks or LoggedTracks
-    Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, and with
-    by_artist the artist alone. Where several items go by the same name, the one with the most
-    listeners is meant, or without listeners the last.
+    Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, the first of
+    several artists and the title without its pressing, and with by_artist the artist alone. Where
+    several items go by the same name, the one with the most listeners is meant, or without
+    listeners the last.
     """
     matched, by_key = {}, {}
+    library_names, log_names = _Names(library), _Names(log)
     listeners = getattr(log, "listeners", np.zeros(len(log)))
     least_heard_first = np.argsort(listeners, kind="stable").tolist()
     for key in KEYS if by_artist else KEYS[:-1]:
         found = {}
         if len(matched) < len(library):  # to make keys of names takes a while
-            here, there = _keys(library, key), _keys(log, key)
+            here, there = library_names.by(key), log_names.by(key)
             rows = {there[row]: row for row in least_heard_first if there[row]}
             found = {
                 row: rows[value]
@@ -64,20 +67,54 @@ def find_matches(library, log, *, by_artist=False):
     return Matches(library_rows, log_rows, by_key)
 
 
-def _keys(tracks, key):
-    """What each track is called by that key, "" where it has no such name."""
-    if key == "track_id":
-        return tracks.track_id
-    if key == "mbid":
-        return [mbid.lower() for mbid in tracks.mbid]
-    if key == "isrc":
-        return [isrc.replace("-", "").upper() for isrc in tracks.isrc]
-    described = artists_and_titles(tracks)
-    name_of = {artist: normalised(artist) for artist in {artist for artist, _ in described}}
-    artists = [name_of[artist] for artist, _ in described]
-    if key == "artist":
-        return artists
-    titles = [normalised(title) for _, title in described]
+class _Names:
+    """What the tracks of a table are called by each of the KEYS; made when it is needed."""
+
+    def __init__(self, tracks):
+        self._tracks = tracks
+
+    def by(self, key):
+        """What each track is called by that key, "" where it has no such name."""
+        if key == "track_id":
+            return self._tracks.track_id
+        if key == "mbid":
+            return [mbid.lower() for mbid in self._tracks.mbid]
+        if key == "isrc":
+            return [isrc.replace("-", "").upper() for isrc in self._tracks.isrc]
+        if key == "artist":
+            return self._artists
+        if key == "artist and title":
+            return _together(self._artists, self._titles)
+        return self._recordings()
+
+    @cached_property
+    def _described(self):
+        return artists_and_titles(self._tracks)
+
+    @cached_property
+    def _artists(self):
+        return _each_once(normalised, [artist for artist, _ in self._described])
+
+    @cached_property
+    def _titles(self):
+        return [normalised(title) for _, title in self._described]
+
+    def _recordings(self):
+        artists = [first_artist(artist) for artist, _ in self._described]
+        titles = [
+            recording(title) if has_aside(title) else name
+            for (_, title), name in zip(self._described, self._titles, strict=True)
+        ]
+        return _together(_each_once(normalised, artists), titles)
+
+
+def _each_once(function, values):
+    """What a function makes of each value: of those that occur again, as many do, it is kept."""
+    made = {value: function(value) for value in set(values)}
+    return [made[value] for value in values]
+
+
+def _together(artists, titles):
     return [
         f"{artist}\n{title}" if artist and title else ""
         for artist, title in zip(artists, titles, strict=True)

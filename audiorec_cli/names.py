@@ -15,6 +15,7 @@ PRESSING = frozenset(
 YEAR = re.compile(r"(19|20)\d\d")
 GUEST = re.compile(r"\b(feat|ft|featuring)\b\.?.*?(?=$|[)(\]\[]| - )")
 ASIDE = re.compile(r"[()\[\]]|\s[-–—]\s")
+BETWEEN_ARTISTS = re.compile(r"\s*[,;]\s*|\s+[/&]\s+")
 
 
 def plain(name):
@@ -39,17 +40,30 @@ def is_nearly_same_title(one, other):
     """Whether two titles of an artist mean one recording: "Juicy" and "Juicy (2005 Remaster)"."""
     from rapidfuzz import fuzz
 
-    one, other = _recording(one), _recording(other)
+    one, other = recording(one), recording(other)
     if not one or NUMBER.findall(one) != NUMBER.findall(other):
         return False
     return fuzz.ratio(one, other) >= NEARLY
 
 
-def _recording(title):
-    """A title without guests, and without what is said of its pressing."""
+def recording(title):
+    """A title, normalised, without what is said of its pressing: "Juicy - 2005 Remaster" is juicy.
+
+    A title with nothing in brackets or behind a dash is as `normalised` gives it.
+    """
     first, *asides = ASIDE.split(GUEST.sub("", _folded(title)))
     told = [aside for aside in asides if not _names_a_pressing(aside)]
     return normalised(" ".join([first, *told]))
+
+
+def has_aside(title):
+    """Whether something stands in brackets, or behind a dash."""
+    return ASIDE.search(title) is not None
+
+
+def first_artist(artists):
+    """The first of those that a tag lists: "A" of "A, B"; an artist may have such a name, too."""
+    return BETWEEN_ARTISTS.split(artists.strip(), maxsplit=1)[0]
 
 
 def _names_a_pressing(aside):

@@ -33,7 +33,9 @@ def test_each_key_matches_in_its_turn(tracks):
     matches = match(library, log)
     assert matches.library_rows.tolist() == [0, 1, 2, 3]
     assert matches.log_rows.tolist() == [0, 1, 2, 3]
-    assert matches.by_key == {"track_id": 1, "mbid": 1, "isrc": 1, "artist and title": 1}
+    assert {key: n for key, n in matches.by_key.items() if n} == {
+        "track_id": 1, "mbid": 1, "isrc": 1, "artist and title": 1
+    }  # fmt: skip
     matches = match(library, log, by_artist=True)
     assert matches.library_rows.tolist() == [0, 1, 2, 3, 4]
     assert matches.by_key["artist"] == 1
@@ -54,6 +56,48 @@ def test_artist_and_title_in_one(tracks):
     assert matches.library_rows.tolist() == [1]
     assert matches.log_rows.tolist() == [0]
     assert match(tracks(1), log, by_artist=True).by_key["artist"] == 1
+
+
+@pytest.mark.parametrize(
+    ("artist", "title"),
+    [
+        ("Tom Waits, Crystal Gayle", "Jersey Girl"),
+        ("Tom Waits; Crystal Gayle", "jersey girl (2011 Remaster)"),
+        ("Tom Waits & Crystal Gayle", "Jersey Girl - Remastered"),
+        ("tom waits / Crystal Gayle", "Jersey Girl [Mono] (feat. Crystal Gayle)"),
+    ],
+)
+def test_guests_and_pressings_do_not_keep_a_recording_apart(tracks, artist, title):
+    library = dataclasses.replace(tracks(1), artist=["Tom Waits"], title=["Jersey Girl"])
+    for here, there in (
+        (library, logged(("a", artist, title, "", ""))),
+        (dataclasses.replace(library, artist=[artist], title=[title]),
+         logged(("a", "Tom Waits", "Jersey Girl - Radio Edit", "", ""))),
+    ):  # fmt: skip
+        assert match(here, there).by_key["first artist and recording"] == 1
+
+
+@pytest.mark.parametrize(
+    ("artist", "title"),
+    [
+        ("Tom Waits", "Jersey Girl - Live"),
+        ("Tom Waits", "Jersey Girl (Demo)"),
+        ("Crystal Gayle, Tom Waits", "Jersey Girl"),
+    ],
+)
+def test_another_take_or_artist_is_another_recording(tracks, artist, title):
+    library = dataclasses.replace(tracks(1), artist=["Tom Waits"], title=["Jersey Girl"])
+    with pytest.raises(AudiorecError, match="no track of the library"):
+        match(library, logged(("a", artist, title, "", "")))
+
+
+def test_an_artist_whose_name_is_a_list_is_met_by_all_of_it_first(tracks):
+    library = dataclasses.replace(tracks(1), artist=["Tyler, The Creator"], title=["See You Again"])
+    log = logged(
+        ("a", "Tyler", "See You Again", "", ""),
+        ("b", "tyler the creator", "See you again", "", ""),
+    )
+    assert match(library, log).log_rows.tolist() == [1]
 
 
 def test_the_number_of_a_track_is_no_artist(tracks):
