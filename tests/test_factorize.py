@@ -166,6 +166,28 @@ def test_columns_are_those_named(audiorec, here):
     assert len(files.load_factors("out.h5").log.user_id) == 16
 
 
+def test_titles_and_artists_in_columns_of_any_name(audiorec, here):
+    rows = [
+        f"u{u},Song {i},Band {b},{1 + u * i % 3}"
+        for u in range(8) for i in range(4) for b in range(2) if (u + i + b) % 5
+    ]  # fmt: skip
+    (here / "odd.csv").write_text("\n".join(["who,piece,by,often", *rows]))
+    others = ("--user-column", "who", "--plays-column", "often", "--artist-column", "by")
+    status, _, err = audiorec("factorize", "odd.csv", "a.h5", *BASE, *others, "--title-column",
+                              "piece")  # fmt: skip
+    assert status == 0, err
+    tracks = files.load_factors("a.h5").log.tracks
+    assert sorted(zip(tracks.artist, tracks.title, strict=True)) == [
+        (f"Band {b}", f"Song {i}") for b in range(2) for i in range(4)
+    ]
+    assert "--title-column" not in err
+    status, _, err = audiorec("factorize", "odd.csv", "b.h5", *BASE, *others, "--track-column",
+                              "piece")  # fmt: skip
+    assert status == 0, err
+    assert len(files.load_factors("b.h5").log.tracks) == 4
+    assert "'piece' alone: if it holds titles, name it with --title-column" in err
+
+
 def test_the_log_is_cut_to_what_is_asked_for(here, audiorec):
     rows = [
         (f"u{u}", f"t{i}", 2010 + u) for u in range(8) for i in range(6) if i % 2 == u % 2 or i < 2

@@ -156,7 +156,9 @@ GroupBy = Annotated[
     ),
 ]
 UserColumn = Annotated[str | None, _of_log("Column of the listener.", metavar="COLUMN")]
-TrackColumn = Annotated[str | None, _of_log("Column of the track.", metavar="COLUMN")]
+TrackColumn = Annotated[str | None, _of_log("Column of the track's id.", metavar="COLUMN")]
+TitleColumn = Annotated[str | None, _of_log("Column of the track's title.", metavar="COLUMN")]
+ArtistColumn = Annotated[str | None, _of_log("Column of the artist.", metavar="COLUMN")]
 PlaysColumn = Annotated[
     str | None,
     _of_log("Column of the number of plays; without one, a row is one.", metavar="COLUMN"),
@@ -170,7 +172,8 @@ def factorize(
     log_format: FormatOption = None, group_by: GroupBy = None, since: Since = None,
     until: Until = None, half_life: HalfLife = None, min_plays: MinPlays = 0,
     min_listeners: MinListeners = 1, user_column: UserColumn = None,
-    track_column: TrackColumn = None, plays_column: PlaysColumn = None,
+    track_column: TrackColumn = None, title_column: TitleColumn = None,
+    artist_column: ArtistColumn = None, plays_column: PlaysColumn = None,
     timestamp_column: TimestampColumn = None, confidence: ConfidenceOption = None,
     alpha: Alpha = None, epsilon: Epsilon = None, counts: CountsOption = None,
     regularization: Regularization = None, learning_rate: LearningRate = None,
@@ -202,9 +205,10 @@ def factorize(
     settings = _settings(model, options)
     files.require_writable(out, "factors")
     log_settings = _log_settings(
-        (user_column, track_column, plays_column, timestamp_column), group_by, since, until,
-        format=log_format and str(log_format), min_plays=min_plays, min_listeners=min_listeners,
-        half_life_days=half_life,
+        {"user": user_column, "track": track_column, "title": title_column,
+         "artist": artist_column, "plays": plays_column, "time": timestamp_column},
+        group_by, since, until, format=log_format and str(log_format), min_plays=min_plays,
+        min_listeners=min_listeners, half_life_days=half_life,
     )  # fmt: skip
     _fit_log(log, out, settings, log_settings, holdout)
 
@@ -216,6 +220,7 @@ def _fit_log(log, out, settings, log_settings, holdout):
 
     reading = logs.read_log(log, log_settings)
     describe_reading(log, reading)
+    _describe_ids(log_settings.columns.track, reading)
     fitted = _fit(reading, settings, _held_out(reading, holdout, settings.seed))
     params = {**fitted.params, "items": reading.items, "log": asdict(log_settings)}
     if holdout:
@@ -230,7 +235,7 @@ def _log_settings(columns, group_by, since, until, **others):
     by_session = group_by == SESSION
     group = None if by_session else group_by
     return LogSettings(
-        columns=Columns(*columns, group=group, of_one=by_session),
+        columns=Columns(**columns, group=group, of_one=by_session),
         since=since and since.timestamp(),
         until=until and until.timestamp() + DAY_S,
         by_session=by_session,
@@ -328,6 +333,14 @@ def describe_reading(log, reading):
         console.note(
             "the log names no artists, so tracks of the same title count as one: call the column "
             "of the artists artist, if it has one"
+        )
+
+
+def _describe_ids(track_column, reading):
+    if track_column and {"artist", "title"} & reading.named_by == {"artist"}:
+        console.note(
+            f"tracks are told apart by the column {track_column!r} alone: if it holds titles, name "
+            "it with --title-column"
         )
 
 

@@ -40,8 +40,7 @@ class LogFile:
         if not layout.has_columns and columns.named:
             raise AudiorecError(
                 f"{self.name} is {LOG_FORMATS[self.format]}, whose columns are known: leave out "
-                "--user-column, --track-column, --plays-column, --timestamp-column and a "
-                "--group-by other than session"
+                "the options that name columns, and a --group-by other than session"
             )
         return layout.scan(self.path, columns) if layout.has_columns else layout.scan(self.path)
 

@@ -22,6 +22,7 @@ LOG_FORMATS = {
 class Columns:
     """Which columns of a table say what, None to find them by their usual names.
 
+    track : of an id; a track without one is its artist and title
     group : a column that splits each listener into several, such as a playlist
     of_one : the log may have no column of the listener, being one person's history
     has_options : the command has options that name columns, and --group-by
@@ -29,6 +30,8 @@ class Columns:
 
     user: str | None = None
     track: str | None = None
+    title: str | None = None
+    artist: str | None = None
     plays: str | None = None
     time: str | None = None
     group: str | None = None

@@ -34,7 +34,8 @@ COLUMN_NAMES = {
 }
 ALONE = "if it is one person's history, split it with --group-by session, else "
 NAMING = (
-    "name its columns with --user-column, --track-column, --plays-column and --timestamp-column"
+    "name its columns with --user-column, --track-column (or --title-column and --artist-column), "
+    "--plays-column and --timestamp-column"
 )
 RENAMING = "call its columns user_id, track_id (or artist and title), plays and timestamp"
 
