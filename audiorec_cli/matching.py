@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.names import first_artist, has_aside, normalised, recording
+from audiorec_cli.names import first_artist, normalised, recording
 
 NAMES_SHOWN = 3
 KEYS = ("track_id", "mbid", "isrc", "artist and title", "first artist and recording", "artist")
@@ -53,7 +53,7 @@ def find_matches(library, log, *, by_artist=False):
     for key in KEYS if by_artist else KEYS[:-1]:
         found = {}
         if len(matched) < len(library):  # to make keys of names takes a while
-            here, there = library_names.by(key), log_names.by(key)
+            here, there = library_names.by(key, log_names), log_names.by(key, library_names)
             rows = {there[row]: row for row in least_heard_first if there[row]}
             found = {
                 row: rows[value]
@@ -68,13 +68,16 @@ def find_matches(library, log, *, by_artist=False):
 
 
 class _Names:
-    """What the tracks of a table are called by each of the KEYS; made when it is needed."""
+    """What the tracks of a table are called by each of the KEYS, beside those of another table."""
 
     def __init__(self, tracks):
         self._tracks = tracks
 
-    def by(self, key):
-        """What each track is called by that key, "" where it has no such name."""
+    def by(self, key, other):
+        """What each track is called by that key, "" where it has no such name.
+
+        other : _Names; of artists that it does not know no title is looked at, which takes a while
+        """
         if key == "track_id":
             return self._tracks.track_id
         if key == "mbid":
@@ -84,8 +87,8 @@ class _Names:
         if key == "artist":
             return self._artists
         if key == "artist and title":
-            return _together(self._artists, self._titles)
-        return self._recordings()
+            return self._with_titles(self._artists, {*other._artists}, normalised)
+        return self._with_titles(self._first_artists, {*other._first_artists}, recording)
 
     @cached_property
     def _described(self):
@@ -96,29 +99,23 @@ class _Names:
         return _each_once(normalised, [artist for artist, _ in self._described])
 
     @cached_property
-    def _titles(self):
-        return [normalised(title) for _, title in self._described]
+    def _first_artists(self):
+        return _each_once(
+            lambda artist: normalised(first_artist(artist)),
+            [artist for artist, _ in self._described],
+        )
 
-    def _recordings(self):
-        artists = [first_artist(artist) for artist, _ in self._described]
-        titles = [
-            recording(title) if has_aside(title) else name
-            for (_, title), name in zip(self._described, self._titles, strict=True)
+    def _with_titles(self, artists, known, plain):
+        return [
+            f"{artist}\n{name}" if artist and artist in known and (name := plain(title)) else ""
+            for artist, (_, title) in zip(artists, self._described, strict=True)
         ]
-        return _together(_each_once(normalised, artists), titles)
 
 
 def _each_once(function, values):
-    """What a function makes of each value: of those that occur again, as many do, it is kept."""
-    made = {value: function(value) for value in set(values)}
+    """What a function makes of each value; of values that come again it is asked but once."""
+    made = {value: function(value) for value in {*values}}
     return [made[value] for value in values]
-
-
-def _together(artists, titles):
-    return [
-        f"{artist}\n{title}" if artist and title else ""
-        for artist, title in zip(artists, titles, strict=True)
-    ]
 
 
 def artists_and_titles(tracks):

@@ -47,18 +47,10 @@ def is_nearly_same_title(one, other):
 
 
 def recording(title):
-    """A title, normalised, without what is said of its pressing: "Juicy - 2005 Remaster" is juicy.
-
-    A title with nothing in brackets or behind a dash is as `normalised` gives it.
-    """
+    """A title, normalised, without what is said of its pressing: of "Juicy (Remastered)" juicy."""
     first, *asides = ASIDE.split(GUEST.sub("", _folded(title)))
     told = [aside for aside in asides if not _names_a_pressing(aside)]
     return normalised(" ".join([first, *told]))
-
-
-def has_aside(title):
-    """Whether something stands in brackets, or behind a dash."""
-    return ASIDE.search(title) is not None
 
 
 def first_artist(artists):
