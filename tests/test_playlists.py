@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.output.playlist_reading import MAX_BYTES, read_playlist
+from audiorec_cli.output.playlist_reading import MAX_BYTES, Named, read_playlist
 from audiorec_cli.output.playlists import SUFFIXES, Entry, require_playlist, write_playlist
 
 NOT_UTF8 = os.fsdecode(b"caf\xe9.mp3")
@@ -36,6 +36,10 @@ def written(folder, suffix, *entries, **options):
     """The text of a playlist of the entries; it lies in the folder as list.<suffix>."""
     write_playlist(entries, folder / f"list{suffix}", **options)
     return (folder / f"list{suffix}").read_text("utf-8")
+
+
+def paths_of(playlist):
+    return [named.path for named in read_playlist(playlist)]
 
 
 def located(text, suffix):
@@ -118,7 +122,7 @@ def test_a_start_that_is_no_number_is_left_out(tmp_path, suffix):
 def test_the_suffix_tells_the_format_in_any_case(tmp_path):
     for suffix in SUFFIXES:
         assert written(tmp_path, suffix.upper(), entry()) == written(tmp_path, suffix, entry())
-        assert read_playlist(tmp_path / f"list{suffix.upper()}") == ["/music/a.mp3"]
+        assert paths_of(tmp_path / f"list{suffix.upper()}") == ["/music/a.mp3"]
 
 
 def test_m3u8_goes_to_stdout(tmp_path, capfd):
@@ -154,7 +158,7 @@ def test_tags_break_out_of_no_line(tmp_path, suffix):
     text = written(tmp_path, suffix, hostile, entry("/music/b.mp3"), title=HOSTILE)
     assert not set(text) & set("\x1b\r\u2028\x00\ufffe")
     assert not any(line.lstrip().startswith("#EXTVLCOPT") for line in text.splitlines())
-    assert read_playlist(tmp_path / f"list{suffix}") == ["/music/a.mp3", "/music/b.mp3"]
+    assert paths_of(tmp_path / f"list{suffix}") == ["/music/a.mp3", "/music/b.mp3"]
 
 
 def test_paths_that_players_would_take_for_something_else_are_file_uris(tmp_path):
@@ -186,7 +190,7 @@ def test_a_relative_playlist_moves_with_its_folder(tmp_path, suffix):
     paths = [before / "music/a b.mp3", before / "lists/c.mp3"]
     written(before / "lists", suffix, *map(entry, paths), relative_to=before / "lists")
     before.rename(tmp_path / "after")
-    assert read_playlist(tmp_path / f"after/lists/list{suffix}") == [
+    assert paths_of(tmp_path / f"after/lists/list{suffix}") == [
         str(tmp_path / "after/music/a b.mp3"), str(tmp_path / "after/lists/c.mp3"),
     ]  # fmt: skip
 
@@ -200,7 +204,7 @@ def test_relative_paths_lead_out_of_a_linked_folder(tmp_path, suffix):
     text = written(folder, suffix, entry(tmp_path / "a.mp3"), relative_to=folder)
     assert located(text, suffix) == ["../../../a.mp3"]
     assert (folder / "../../../a.mp3").exists()
-    assert read_playlist(folder / f"list{suffix}") == [str(tmp_path / "a.mp3")]
+    assert paths_of(folder / f"list{suffix}") == [str(tmp_path / "a.mp3")]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -210,7 +214,7 @@ def test_odd_names_are_read_back(tmp_path, suffix, is_relative):
     paths += [str(tmp_path / name / "x.mp3") for name in ODD_NAMES]
     relative_to = tmp_path if is_relative else None
     written(tmp_path, suffix, *map(entry, paths), relative_to=relative_to)
-    assert read_playlist(tmp_path / f"list{suffix}") == paths
+    assert paths_of(tmp_path / f"list{suffix}") == paths
 
 
 odd_characters = "#%?:/\\ .~-&<é\n\r\u2028\ufeffa4"
@@ -235,13 +239,61 @@ def test_any_names_are_read_back(parts, suffix, is_relative, title):
         entries = [entry(path, title, title) for path in paths]
         relative_to = folder if is_relative else None
         written(Path(folder), suffix, *entries, title=title, relative_to=relative_to)
-        assert read_playlist(f"{folder}/list{suffix}") == paths
+        assert paths_of(f"{folder}/list{suffix}") == paths
 
 
 def read(folder, name, content):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_playlist(path)
+    return paths_of(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_names_are_read_back(tmp_path, suffix):
+    written(tmp_path, suffix, entry("/a/b.mp3", "Ä, B", "T (live)"), entry("/c.mp3", "", "T"))
+    together = not suffix.endswith("spf")
+    assert read_playlist(tmp_path / f"list{suffix}") == [
+        Named("/a/b.mp3", *(("", "Ä, B - T (live)") if together else ("Ä, B", "T (live)"))),
+        Named("/c.mp3", "", "T"),
+    ]
+
+
+def test_names_without_a_file(tmp_path):
+    """As ListenBrainz exports them, whose locations are addresses or none at all."""
+    mbid = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
+    recording = f"https://musicbrainz.org/recording/{mbid}"
+    tracks = [
+        {"title": "Song", "creator": "Ann", "identifier": [recording]},
+        {"title": "Tune", "location": "https://example.org/a"},
+        {"identifier": recording},
+    ]
+    (tmp_path / "a.jspf").write_text(json.dumps({"playlist": {"track": tracks}}))
+    named = [Named(None, "Ann", "Song", mbid), Named(None, "", "Tune"), Named(None, mbid=mbid)]
+    assert read_playlist(tmp_path / "a.jspf") == named
+    (tmp_path / "a.xspf").write_text(
+        '<playlist version="1" xmlns="http://xspf.org/ns/0/"><title>list</title><trackList>'
+        f"<track><creator>Ann</creator><title>So<!-- -->ng</title><identifier>{recording}"
+        "</identifier></track><track><location>https://example.org/a</location>"
+        f"<title> Tune\n</title></track><track><identifier>{recording}</identifier></track>"
+        "</trackList></playlist>"
+    )
+    assert read_playlist(tmp_path / "a.xspf") == named
+
+
+@pytest.mark.parametrize(
+    ("line", "title"),
+    [
+        ("#EXTINF:123,Ann - Song, too", "Ann - Song, too"),
+        ('#EXTINF:-1 tvg-id="a,b" group="c",Ann - Song', "Ann - Song"),
+        ("#extinf:0,  ", ""),
+        ("#EXTINF:12", ""),
+        ("#EXTM3U,no", ""),
+    ],
+)
+def test_names_in_m3u(tmp_path, line, title):
+    (tmp_path / "a.m3u").write_text(f"{line}\n#EXTGRP:x\na.mp3\nb.mp3\n")
+    first, second = read_playlist(tmp_path / "a.m3u")
+    assert (first.title, second.title) == (title, "")
 
 
 def test_m3u_of_other_programs(tmp_path):
@@ -353,7 +405,7 @@ def test_what_is_no_playlist_file_is_one_line(tmp_path):
         ),
     ]:
         with pytest.raises(AudiorecError, match=remedy) as refused:
-            read_playlist(tmp_path / name)
+            paths_of(tmp_path / name)
         assert str(refused.value).startswith(f"{tmp_path / name}")
 
 
@@ -410,6 +462,6 @@ def test_mpv_starts_its_own_playlists_where_they_say(tmp_path):
         entry(path, start_s=start_s) for path, start_s in zip(paths, (0.6, 0.8, None), strict=True)
     ]
     written(tmp_path, ".mpv.m3u8", *entries)
-    assert read_playlist(tmp_path / "list.mpv.m3u8") == [str(path) for path in paths]
+    assert paths_of(tmp_path / "list.mpv.m3u8") == [str(path) for path in paths]
     played = durations_in_mpv(tmp_path / "list.mpv.m3u8")
     assert played == pytest.approx([0.4, 0.2, 1.0], abs=0.01)

@@ -142,10 +142,39 @@ def test_the_history_of_the_log_gives_what_the_log_gives(world, audiorec):
 def test_a_playlist_is_a_history_too(world, audiorec):
     (world / "liked.m3u8").write_text("#EXTM3U\nfolder/1.flac\n/music/folder/25.flac\n../x.flac\n")
     _, _, err = audiorec("recommend", "--history", "liked.m3u8")
-    assert "liked.m3u8: 1 of 3 entries are left out: not in the library\n" in err
+    told = "1 of 3 entries are left out: not in the library, and without a name\n"
+    assert f"liked.m3u8: {told}" in err
     table = listed(audiorec, "--history", "liked.m3u8", "-k", 8)
     assert {t % 2 for t in numbers(table)} == {1}
     assert not {1, 25} & set(numbers(table))
+
+
+def test_a_playlist_of_another_library_is_a_history_by_its_names(world, audiorec):
+    """Of tracks of the library, and of others that the log knows."""
+    factors, predicted = files.load_factors("factors.h5"), files.load_predictions("predictions.h5")
+    row, logged = factors.log.tracks.row_of_track_id["folder/1"], factors.log.tracks
+    names = {"track_id": "elsewhere", "artist": "Ann", "title": "Song"}
+    named = {c: [*getattr(logged, c)] for c in names}
+    for column, name in names.items():
+        named[column][row] = name
+    factors = replace(factors, log=replace(factors.log, tracks=replace(logged, **named)))
+    files.save_factors("factors.h5", factors)
+    params = {"factors": factors.fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    tracks = [
+        {"creator": "Ann", "title": "Song"},
+        {"creator": "artist 1", "title": "title 25 - Remastered"},
+        {"creator": "Ann", "title": "Song"},
+        {"creator": "Who", "title": "What"},
+        {"creator": "nameless"},
+    ]
+    (world / "liked.jspf").write_text(json.dumps({"playlist": {"track": tracks}}))
+    status, out, err = audiorec("recommend", "--history", "liked.jspf", "-k", 8, "--json")
+    assert status == 0, err
+    assert "3 tracks, 1 placed by listening, 1 by sound, 1 by neither: Who - What\n" in err
+    assert "1 of 5 entries are left out" in err
+    assert {t % 2 for t in numbers(json.loads(out))} == {1}
+    assert 25 not in numbers(json.loads(out))
 
 
 def test_a_history_of_several_asks_whose(world, audiorec):

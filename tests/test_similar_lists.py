@@ -67,8 +67,10 @@ def test_a_playlist_goes_on(listed, here):
     rows, err = listed("--extend", "a.m3u8", "-k", 3, "-o", "b.m3u8")
     assert rows[:3] == [3, 5, 4]
     assert set(rows[3:]) == {2, 6}
-    assert "a.m3u8: 3 of 5 entries are left out: not in the library, no files, or repeated" in err
-    assert [path.split("/")[-1] for path in read_playlist("b.m3u8")] == [f"{i}.flac" for i in rows]
+    assert "a.m3u8: 3 of 5 entries are left out: not in the library, or repeated" in err
+    assert [path.split("/")[-1] for path, *_ in read_playlist("b.m3u8")] == [
+        f"{i}.flac" for i in rows
+    ]
     assert listed("--extend", "a.m3u8", "-k", 1, "--no-query")[0] == [4]
 
 
@@ -87,6 +89,21 @@ def test_a_playlist_of_other_tracks_is_one_line(refused, here):
 def test_a_playlist_from_where_the_library_was_before(listed, here):
     (here / "a.m3u8").write_text("/old/place/folder/4.flac\n")
     assert listed("--extend", "a.m3u8", "-k", 2, "--no-query")[0] == [3, 5]
+
+
+def test_a_playlist_of_another_library_goes_on_by_names(listed, here):
+    (here / "a.m3u8").write_text(
+        "#EXTINF:9,artist 1 - title 3\n/phone/x.mp3\n#EXTINF:9,Artist 1 - Title 5 (2011 Remaster)\n"
+        "/phone/y.mp3\n#EXTINF:9,artist 7 - title 5\n/phone/z.mp3\n"
+    )
+    rows, err = listed("--extend", "a.m3u8", "-k", 1)
+    assert rows == [3, 5, 4]
+    assert "a.m3u8: 1 of 3 entries are left out" in err
+
+
+def test_the_path_of_an_entry_comes_before_its_names(listed, here):
+    (here / "a.m3u8").write_text("#EXTINF:9,artist 1 - title 9\n/music/folder/3.flac\n")
+    assert listed("--extend", "a.m3u8", "-k", 1)[0][0] == 3
 
 
 def test_an_accent_may_be_written_in_two_ways(tracks):

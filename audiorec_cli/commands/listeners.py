@@ -1,5 +1,6 @@
 """The listeners that tracks are recommended to: of the log, or with a history of their own."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from audiorec_cli import console
 from audiorec_cli.commands.own_space import in_own_space
+from audiorec_cli.commands.playlist import described, named_in, rows_named
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import LoggedTracks
 
@@ -29,13 +31,13 @@ class Listener(NamedTuple):
 class History(NamedTuple):
     """What a file tells of one listener: tracks, with the plays (k,) of each.
 
-    where : the file; tracks : LoggedTracks, or the Tracks of a playlist
+    where : the file; tracks : LoggedTracks
     lacks : as of a LogReading
     """
 
     where: Path
     name: str
-    tracks: Any
+    tracks: LoggedTracks
     plays: np.ndarray
     lacks: str = ""
 
@@ -86,7 +88,7 @@ def _nearly(user_id, user_ids):
 def read_history(path, user_id, predicted, log_format=None):
     """The History in a file.
 
-    path : a log of any format that `factorize` reads, or a playlist of the library's tracks
+    path : a log of any format that `factorize` reads, or a playlist
     user_id : whose of the listeners in the file, None where it has one
     log_format : of the log, None to recognise it
     """
@@ -151,13 +153,17 @@ def _with_library(factors, rows, predicted, known):
     if not len(rows):
         return factors, rows
     once, place = np.unique(rows, return_inverse=True)
-    tracks = predicted.tracks.take(once)
-    nobody = {"plays": np.zeros(len(once)), "listeners": np.zeros(len(once), np.int64)}
-    names = {c: getattr(tracks, c) for c in ("track_id", "title", "artist", "isrc", "mbid")}
-    logged = LoggedTracks(**names, **nobody)
+    logged = _as_logged(predicted.tracks.take(once))
     directions = predicted.predicted_factors[once]
     factors, places = with_tracks(factors, logged, known.log_rows[once], directions)
     return factors, places[place]
+
+
+def _as_logged(tracks):
+    """Tracks of the library as LoggedTracks that nobody played."""
+    nobody = {"plays": np.zeros(len(tracks)), "listeners": np.zeros(len(tracks), np.int64)}
+    names = {c: getattr(tracks, c) for c in ("track_id", "title", "artist", "isrc", "mbid")}
+    return LoggedTracks(**names, **nobody)
 
 
 def _nothing_known(history, by_artist):
@@ -198,25 +204,25 @@ def _row_of(columns, values, n):
 
 
 def _history_of_playlist(path, predicted):
-    """The History of a playlist, each entry one play."""
-    from audiorec_cli.output.playlist_reading import read_playlist
-    from audiorec_cli.retrieval.lookup import find_paths
-
-    locations = read_playlist(path)
-    if not locations:
-        raise AudiorecError(f"{path} names no track: name another playlist")
-    locations = [location for location in locations if location is not None]
-    rows = find_paths(locations, predicted.tracks, predicted.audio_folder)
-    found, plays = np.unique([row for row in rows if row is not None], return_counts=True)
-    if not len(found):
+    """The History of a playlist, each entry one play: of the library's tracks, or of others."""
+    named = named_in(path)
+    rows = rows_named(named, predicted)
+    in_library = Counter(row for row in rows if row is not None)
+    missing = [one for one, row in zip(named, rows, strict=True) if row is None]
+    elsewhere = Counter(one._replace(path=None) for one in missing if one.title)
+    if not in_library and not elsewhere:
         raise AudiorecError(
-            f"{path}: none of its tracks is in the library: give a playlist of this library"
+            f"{path}: none of its tracks is in the library, or has a name: give a playlist of this "
+            "library, or one with titles"
         )
-    if n_left_out := sum(row is None for row in rows):
+    if n_left_out := len(named) - in_library.total() - elsewhere.total():
         console.note(
-            f"{path}: {n_left_out} of {len(rows)} entries are left out: not in the library"
+            f"{path}: {n_left_out} of {len(named)} entries are left out: not in the library, and "
+            "without a name"
         )
-    return History(path, path.stem, predicted.tracks.take(found.astype(int)), plays)
+    tracks = _as_logged(predicted.tracks.take([*in_library])).followed_by(described([*elsewhere]))
+    plays = np.array([*in_library.values(), *elsewhere.values()])
+    return History(path, path.stem, tracks, plays)
 
 
 def _history_of_log(path, user_id, log_format):

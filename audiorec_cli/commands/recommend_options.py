@@ -23,7 +23,7 @@ HistoryFile = Annotated[
     typer.Option(
         metavar="FILE",
         help="Recommend to the listener with this history: a log of any format that factorize "
-        "reads, or a playlist of the library. Tracks of the log count, and others of "
+        "reads, or a playlist (by paths or by names). Tracks of the log count, and others of "
         "the library by their sound. Takes factors of the model als.",
     ),
 ]

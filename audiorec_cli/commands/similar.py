@@ -13,6 +13,7 @@ from audiorec_cli.commands.outlying import (
     check_dropping,
     outlier_rows,
 )
+from audiorec_cli.commands.playlist import named_in, rows_named
 from audiorec_cli.commands.predicted import load_predicted
 from audiorec_cli.commands.similar_options import (
     By,
@@ -120,25 +121,18 @@ def _asked(predicted, queries, not_, extend, path_to, pick):
 
 
 def _rows_of_playlist(playlist, predicted):
-    """The rows of a playlist's tracks: by their path, or by its end where the library moved."""
-    from audiorec_cli.output.playlist_reading import read_playlist
-    from audiorec_cli.retrieval.lookup import find_paths
-
-    locations = read_playlist(playlist)
-    paths = [path for path in locations if path is not None]
-    found = find_paths(paths, predicted.tracks, predicted.audio_folder)
-    rows = list(dict.fromkeys(row for row in found if row is not None))
-    if not locations:
-        raise AudiorecError(f"{playlist} names no track: name another playlist")
+    """The rows of a playlist's tracks, each once."""
+    named = named_in(playlist)
+    rows = list(dict.fromkeys(row for row in rows_named(named, predicted) if row is not None))
     if not rows:
         raise AudiorecError(
-            f"{playlist}: none of its {console.counted(len(locations), 'track')} is in the "
+            f"{playlist}: none of its {console.counted(len(named), 'track')} is in the "
             "predictions: name a playlist of this library, or predict anew with 'audiorec predict'"
         )
-    if n_left_out := len(locations) - len(rows):
+    if n_left_out := len(named) - len(rows):
         console.note(
-            f"{playlist}: {n_left_out} of {len(locations)} entries are left out: not in the "
-            "library, no files, or repeated"
+            f"{playlist}: {n_left_out} of {len(named)} entries are left out: not in the library, "
+            "or repeated"
         )
     return rows
 

@@ -42,8 +42,8 @@ Extend = Annotated[
     Path | None,
     typer.Option(
         metavar="PLAYLIST",
-        help="Go on with a playlist (.m3u8, .m3u, .xspf, .jspf): its tracks, each once and without "
-        "addresses, and behind them -k that are near to all of them together.",
+        help="Go on with a playlist (.m3u8, .m3u, .xspf, .jspf): its tracks, found by path or "
+        "by name, each once, and behind them -k that are near to all of them together.",
     ),
 ]
 PathTo = Annotated[

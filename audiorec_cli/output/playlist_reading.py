@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from xml.etree import ElementTree
 
@@ -22,21 +23,41 @@ XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 EDIT_LIST = re.compile(r"edl://%(\d{1,5})%")  # for mpv: the length of a path, and the path
 # "C:" is a drive, not a scheme
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:/")
+# seconds, attributes with commas between their quotation marks, and what is shown
+INFORMATION = re.compile(r"#EXTINF:(?:[^,\"]|\"[^\"]*\")*,(.*)", re.IGNORECASE)
+RECORDING = re.compile(
+    r"musicbrainz\.org/recording/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE
+)
+
+
+class Named(NamedTuple):
+    """What a playlist says of a track.
+
+    path : absolute, of a file that may be there or not, with surrogate escapes where it is not
+        UTF-8; None for an address (http://…), and where no location is told
+    artist, title, mbid : "" where nothing is said; M3U holds artist and title as one, in title
+    """
+
+    path: str | None
+    artist: str = ""
+    title: str = ""
+    mbid: str = ""
 
 
 def read_playlist(path):
-    """What a playlist names: absolute paths in its order, of files that may be there or not.
+    """What a playlist names: Named, in its order.
 
     path : a file that ends in one of SUFFIXES
-    Relative paths start at the playlist's folder. None stands for an address (http://…), and for a
-    track without a location. Names that are not UTF-8 come with surrogate escapes.
+    Relative paths start at the playlist's folder.
     Raises AudiorecError where it is no playlist, is larger than 32 MiB or cannot be read.
     """
     suffix, data = _suffix(path), _read_bytes(path)
     folder = os.path.dirname(os.path.abspath(path))
     try:
-        names = _names(data, suffix)
-        return [None if name is None else _absolute(name, folder) for name in names]
+        return [
+            named if named.path is None else named._replace(path=_absolute(named.path, folder))
+            for named in _all_named(data, suffix)
+        ]
     except (ValueError, RecursionError, ElementTree.ParseError) as error:
         raise AudiorecError(f"{path} is broken ({error}): export the playlist again") from error
 
@@ -70,19 +91,30 @@ def _open_without_waiting(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _names(data, suffix):
-    """The paths as they are written, relative or absolute; None for what is no local file."""
+def _all_named(data, suffix):
+    """What is Named, the paths as they are written, relative or absolute."""
     if suffix == ".xspf":
-        return _xspf_paths(data)
+        return _of_xspf(data)
     if suffix == ".jspf":
-        return _jspf_paths(data)
-    return _m3u_paths(data, suffix)
+        return _of_jspf(data)
+    return _of_m3u(_m3u_text(data, suffix))
 
 
-def _m3u_paths(data, suffix):
-    text = _m3u_text(data, suffix)
-    lines = (line.strip(" \t") for line in re.split(r"\r\n?|\n", text))
-    return [_m3u_path(line) for line in lines if line and not line.startswith("#")]
+def _of_m3u(text):
+    named, title = [], ""
+    for line in re.split(r"\r\n?|\n", text):
+        line = line.strip(" \t")
+        if line and not line.startswith("#"):
+            named.append(Named(_m3u_path(line), title=title))
+            title = ""
+        elif told := INFORMATION.match(line):
+            title = _text(told[1])
+    return named
+
+
+def _text(value):
+    """A name that can be shown: "" for what is no text, "?" for bytes that are none."""
+    return value.encode("utf-8", "replace").decode().strip() if isinstance(value, str) else ""
 
 
 def _m3u_text(data, suffix):
@@ -103,7 +135,7 @@ def _m3u_path(line):
     return line if "/" in line else line.replace("\\", "/")
 
 
-def _xspf_paths(data):
+def _of_xspf(data):
     parser = ElementTree.XMLParser(target=_XspfTracks())
     try:
         parser.feed(data)
@@ -113,17 +145,21 @@ def _xspf_paths(data):
 
 
 class _XspfTracks:
-    """What the parser tells as it goes: the path of each track, without keeping the tree."""
+    """What the parser tells as it goes: what is Named, without keeping the tree."""
 
     TRACK = ("playlist", "trackList", "track")
-    LOCATION = (*TRACK, "location")
+    FIELDS = ("location", "creator", "title", "identifier")
 
     def __init__(self):
         self.open = ()
         self.base = ""
-        self.locations = []
+        self.told = {}
         self.text = []
-        self.paths = []
+        self.named = []
+
+    @property
+    def _is_field(self):
+        return self.open[:-1] == self.TRACK and self.open[-1] in self.FIELDS
 
     def doctype(self, name, public_id, system_id):
         # entities are declared there, which may name other files or grow without end
@@ -138,40 +174,51 @@ class _XspfTracks:
         if len(self.open) == 1:
             self.base = attributes.get(XML_BASE, "")
         elif self.open == self.TRACK:
-            self.locations = []
-        elif self.open == self.LOCATION:
+            self.told = {field: [] for field in self.FIELDS}
+        elif self._is_field:
             self.text = []
 
     def data(self, text):
-        if self.open == self.LOCATION:
+        if self._is_field:
             self.text.append(text)
 
     def end(self, tag):
-        if self.open == self.LOCATION:
-            self.locations.append("".join(self.text).strip())
+        if self._is_field:
+            self.told[self.open[-1]].append("".join(self.text).strip())
         elif self.open == self.TRACK:
-            self.paths.append(_first_path(self.locations, self.base))
+            self.named.append(_named(self.told, self.base))
         self.open = self.open[:-1]
 
     def close(self):
-        return self.paths
+        return self.named
 
 
-def _jspf_paths(data):
+def _named(told, base):
+    """What is Named by lists of locations, creators, titles and identifiers."""
+    artist, title = (next(iter(told[field]), "") for field in ("creator", "title"))
+    recordings = filter(None, map(RECORDING.search, told["identifier"]))
+    mbid = next((found[1] for found in recordings), "")
+    return Named(_first_path(told["location"], base), _text(artist), _text(title), mbid)
+
+
+def _of_jspf(data):
     document = json.loads(data)
     playlist = document.get("playlist") if isinstance(document, dict) else None
     tracks = playlist.get("track", []) if isinstance(playlist, dict) else None
     if not isinstance(tracks, list) or not all(isinstance(track, dict) for track in tracks):
         raise ValueError("it has no playlist with tracks")
-    return [_first_path(_jspf_locations(track), "") for track in tracks]
+    return [
+        _named({field: _jspf_texts(track, field) for field in _XspfTracks.FIELDS}, "")
+        for track in tracks
+    ]
 
 
-def _jspf_locations(track):
-    locations = track.get("location") or []
-    locations = [locations] if isinstance(locations, str) else locations
-    if not isinstance(locations, list) or not all(isinstance(one, str) for one in locations):
-        raise ValueError("a location is not text")
-    return [location.strip() for location in locations]
+def _jspf_texts(track, field):
+    texts = track.get(field) or []
+    texts = [texts] if isinstance(texts, str) else texts
+    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
+        raise ValueError(f"a {field} is not text")
+    return [text.strip() for text in texts]
 
 
 def _first_path(locations, base):
