@@ -1,6 +1,7 @@
 """Finding the track that is meant, and what is near it."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +216,27 @@ def test_predictions_are_made_where_there_is_only_a_checkpoint(
     checkpoint_file("model.h5", n_factors=5)
     _, _, err = audiorec("similar", "title 2")
     assert f"was not made from {here / 'model.h5'} as it is now" in err
+
+
+def test_a_copied_project_goes_with_its_own_checkpoint(
+    here, audiorec, checkpoint_file, mels_file, loading_in_process, monkeypatch
+):
+    checkpoint_file("model.h5")
+    mels_file("out.h5")
+    assert audiorec("predict")[0] == 0
+    (here / "copy").mkdir()
+    for name in ("model.h5", "predictions.h5"):
+        shutil.copy(name, here / "copy")
+    checkpoint_file("model.h5", n_factors=5)
+    monkeypatch.chdir(here / "copy")
+    status, _, err = audiorec("similar", "title 2")
+    assert status == 0
+    assert "was not made from" not in err
+    assert "checkpoint: using model.h5" in err
+    (here / "copy" / "model.h5").unlink()
+    assert (
+        f"was not made from {here / 'model.h5'} as it is now" in audiorec("similar", "title 2")[2]
+    )
 
 
 def test_tags_steer_neither_terminal_nor_playlist(here, audiorec, predictions_file):

@@ -1,5 +1,7 @@
 """The predictions that several commands begin with: found, or made where there are none yet."""
 
+from pathlib import Path
+
 from audiorec_cli import console
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import DEFAULT_NAMES, found
@@ -39,17 +41,41 @@ def found_or_made(mels=None, checkpoint=None):
     return out
 
 
-def warn_if_outdated(path, predicted):
-    """Say so where the checkpoint is no longer the one that the predictions were made from."""
+def found_checkpoint(predicted):
+    """The path of the checkpoint that Predictions were made from, None where it is not found.
+
+    It is looked for where they name it, and in this folder.
+    """
     from audiorec_cli import files
 
-    checkpoint = str(predicted.params.get("checkpoint"))
-    try:
-        is_older = files.checkpoint_fingerprint(checkpoint) != predicted.fingerprint
-    except (AudiorecError, OSError):
-        return  # it went away, or is no checkpoint any more: nothing to compare with
-    if is_older:
+    named = _named_checkpoint(predicted)
+    if _is_of(named, predicted):
+        return named
+    path = next((p for p in files.find_all("checkpoint") if _is_of(p, predicted)), None)
+    if path is not None:
+        console.note(f"checkpoint: using {path}")
+    return path
+
+
+def warn_if_outdated(path, predicted):
+    """Say so where the checkpoint is no longer the one that the predictions were made from."""
+    named = _named_checkpoint(predicted)
+    is_of_this_folder = named.parent.resolve() == Path(path).parent.resolve()
+    if _is_of(named, predicted) is False and (is_of_this_folder or not found_checkpoint(predicted)):
         console.note(
-            f"{path} was not made from {checkpoint} as it is now: make it again with "
-            "'audiorec predict'"
+            f"{path} was not made from {named} as it is now: make it again with 'audiorec predict'"
         )
+
+
+def _named_checkpoint(predicted):
+    return Path(str(predicted.params.get("checkpoint")))
+
+
+def _is_of(checkpoint, predicted):
+    """Whether predictions were made from a checkpoint; None where that is none, or gone."""
+    from audiorec_cli import files
+
+    try:
+        return files.checkpoint_fingerprint(checkpoint) == predicted.fingerprint
+    except (AudiorecError, OSError):
+        return None

@@ -1,6 +1,5 @@
 """A library in the listeners' space: where sound and listening put its tracks, taken together."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from audiorec_cli import console
 from audiorec_cli.commands.blending import chosen_trust
 from audiorec_cli.commands.joining import Listened, listened, require_same_factors
 from audiorec_cli.commands.own_space import factors_in_space_of, in_own_space
+from audiorec_cli.commands.predicted import found_checkpoint
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import found
 from audiorec_cli.records import Factors, Predictions
@@ -66,22 +66,18 @@ def taste_of(path, predicted, factors_path, trained, *, trust):
 def checkpoint_of(path, predicted, checkpoint, *, needed):
     """The Checkpoint that Predictions of a file at `path` were made from; None where it is gone.
 
-    checkpoint : its path, None for the one that they name, or the only one in this folder
+    checkpoint : its path, None for the one where they name it, or in this folder
     needed : raise AudiorecError where it is gone
     """
     from audiorec_cli import files
 
-    is_looked_for = checkpoint is None and not needed
-    named = Path(str(predicted.params.get("checkpoint")))
-    if checkpoint is None and named.is_file():
-        checkpoint = named
-    if checkpoint is None and not needed and len(files.find_all("checkpoint")) != 1:
-        return None
+    if checkpoint is None:
+        checkpoint = found_checkpoint(predicted)
+        if checkpoint is None and not needed:
+            return None
     trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
     if trained.fingerprint == predicted.fingerprint:
         return trained
-    if is_looked_for:
-        return None
     raise AudiorecError(
         f"{path} was not made from this checkpoint: name the one that it was made from with "
         "--checkpoint, or predict anew"
