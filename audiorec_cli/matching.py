@@ -1,5 +1,6 @@
 """Joining an audio library to the items of a listening log."""
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,7 @@ from audiorec_cli.errors import AudiorecError
 from audiorec_cli.names import first_artist, normalised, recording
 
 NAMES_SHOWN = 3
+DASH = re.compile(" [-–—] ")
 KEYS = ("track_id", "mbid", "isrc", "artist and title", "first artist and recording", "artist")
 
 
@@ -126,9 +128,9 @@ def artists_and_titles(tracks):
     """
     pairs = []
     for artist, title in zip(tracks.artist, tracks.title, strict=True):
-        before, between, behind = title.partition(" - ")
-        is_both = between and not artist and any(char.isalpha() for char in before)
-        pairs.append((before, behind) if is_both else (artist, title))
+        before, *behind = (title,) if artist else DASH.split(title, maxsplit=1)
+        is_both = behind and any(char.isalpha() for char in before)
+        pairs.append((before, *behind) if is_both else (artist, title))
     return pairs
 
 

@@ -55,6 +55,7 @@ def test_artist_and_title_in_one(tracks):
     matches = match(tracks(4), log)
     assert matches.library_rows.tolist() == [1]
     assert matches.log_rows.tolist() == [0]
+    assert match(tracks(4), logged(("a", "", "artist 1 – title 3", "", ""))).library_rows == [3]
     assert match(tracks(1), log, by_artist=True).by_key["artist"] == 1
 
 
