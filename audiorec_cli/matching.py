@@ -11,7 +11,6 @@ from audiorec_cli.names import first_artist, normalised, recording
 
 NAMES_SHOWN = 3
 DASH = re.compile(" [-–—] ")
-KEYS = ("track_id", "mbid", "isrc", "artist and title", "first artist and recording", "artist")
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ def find_matches(library, log, *, by_artist=False):
     """The Matches of two tables of tracks, which may be none.
 
     library, log : Tracks or LoggedTracks
-    Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, the first of
-    several artists and the title without its pressing, and with by_artist the artist alone. Where
-    several items go by the same name, the one with the most listeners is meant, or without
+    Keys in this order: track_id, MusicBrainz recording id, ISRC, artist and title, artist and title
+    where one side names more artists, or another pressing, and with by_artist the artist alone.
+    Where several items go by the same name, the one with the most listeners is meant, or without
     listeners the last.
     """
     matched, by_key = {}, {}
@@ -53,65 +52,84 @@ def find_matches(library, log, *, by_artist=False):
     listeners = getattr(log, "listeners", np.zeros(len(log)))
     least_heard_first = np.argsort(listeners, kind="stable").tolist()
     for key in KEYS if by_artist else KEYS[:-1]:
-        found = {}
-        if len(matched) < len(library):  # to make keys of names takes a while
-            here, there = library_names.by(key, log_names), log_names.by(key, library_names)
+        n_before = len(matched)
+        for names_of in NAMES_BY[key]:
+            if len(matched) == len(library):  # to make keys of names takes a while
+                break
+            here, there = names_of(library_names, log_names)
             rows = {there[row]: row for row in least_heard_first if there[row]}
-            found = {
+            matched |= {
                 row: rows[value]
                 for row, value in enumerate(here)
                 if row not in matched and value in rows
             }
-        matched |= found
-        by_key[key] = len(found)
+        by_key[key] = len(matched) - n_before
     library_rows = np.array(sorted(matched), dtype=np.int64)
     log_rows = np.array([matched[row] for row in library_rows], dtype=np.int64)
     return Matches(library_rows, log_rows, by_key)
 
 
 class _Names:
-    """What the tracks of a table are called by each of the KEYS, beside those of another table."""
+    """What the tracks of a table are called, "" where they have no such name."""
 
     def __init__(self, tracks):
         self._tracks = tracks
+        self.track_ids = tracks.track_id
 
-    def by(self, key, other):
-        """What each track is called by that key, "" where it has no such name.
+    @property
+    def mbids(self):
+        return [mbid.lower() for mbid in self._tracks.mbid]
 
-        other : _Names; of artists that it does not know no title is looked at, which takes a while
-        """
-        if key == "track_id":
-            return self._tracks.track_id
-        if key == "mbid":
-            return [mbid.lower() for mbid in self._tracks.mbid]
-        if key == "isrc":
-            return [isrc.replace("-", "").upper() for isrc in self._tracks.isrc]
-        if key == "artist":
-            return self._artists
-        if key == "artist and title":
-            return self._with_titles(self._artists, {*other._artists}, normalised)
-        return self._with_titles(self._first_artists, {*other._first_artists}, recording)
+    @property
+    def isrcs(self):
+        return [isrc.replace("-", "").upper() for isrc in self._tracks.isrc]
+
+    @cached_property
+    def artists(self):
+        return _each_once(normalised, [artist for artist, _ in self._described])
+
+    @cached_property
+    def first_artists(self):
+        artists = [artist for artist, _ in self._described]
+        return _each_once(lambda artist: normalised(first_artist(artist)), artists)
 
     @cached_property
     def _described(self):
         return artists_and_titles(self._tracks)
 
-    @cached_property
-    def _artists(self):
-        return _each_once(normalised, [artist for artist, _ in self._described])
+    def with_titles(self, artists, known, plain):
+        """These artists (n,) and the titles as `plain` makes them, of artists that are known.
 
-    @cached_property
-    def _first_artists(self):
-        return _each_once(
-            lambda artist: normalised(first_artist(artist)),
-            [artist for artist, _ in self._described],
-        )
-
-    def _with_titles(self, artists, known, plain):
+        Titles are many, and to make them plain takes a while.
+        """
+        known = {*known}
         return [
             f"{artist}\n{name}" if artist and artist in known and (name := plain(title)) else ""
             for artist, (_, title) in zip(artists, self._described, strict=True)
         ]
+
+
+def _titled(here, artists, there, others, plain):
+    return here.with_titles(artists, others, plain), there.with_titles(others, artists, plain)
+
+
+# What the tracks of two tables of _Names are called by each of the KEYS; by some in several ways.
+NAMES_BY = {
+    "track_id": [lambda here, there: (here.track_ids, there.track_ids)],
+    "mbid": [lambda here, there: (here.mbids, there.mbids)],
+    "isrc": [lambda here, there: (here.isrcs, there.isrcs)],
+    "artist and title": [
+        lambda here, there: _titled(here, here.artists, there, there.artists, normalised)
+    ],
+    # of two that name several artists each, all must be the same
+    "artist and recording": [
+        lambda here, there: _titled(here, here.artists, there, there.artists, recording),
+        lambda here, there: _titled(here, here.artists, there, there.first_artists, recording),
+        lambda here, there: _titled(here, here.first_artists, there, there.artists, recording),
+    ],
+    "artist": [lambda here, there: (here.artists, there.artists)],
+}
+KEYS = tuple(NAMES_BY)
 
 
 def _each_once(function, values):

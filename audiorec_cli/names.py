@@ -9,13 +9,14 @@ NUMBER = re.compile(r"\d+|\b[ivx]+\b")  # "Part II" is not "Part III"
 # live take, a remix, a demo or an instrumental is another recording.
 PRESSING = frozenset(
     ("album", "anniversary", "bonus", "clean", "deluxe", "digital", "digitally", "edit", "edition",
-     "expanded", "explicit", "master", "mix", "mono", "original", "radio", "re", "remaster",
+     "expanded", "explicit", "master", "mix", "mono", "original", "radio", "remaster",
      "remastered", "single", "stereo", "the", "track", "version")
 )  # fmt: skip
 YEAR = re.compile(r"(19|20)\d\d")
-GUEST = re.compile(r"\b(feat|ft|featuring)\b\.?.*?(?=$|[)(\]\[]| - )")
+RE_MASTER = re.compile(r"\bre(?= master)")
+GUEST = re.compile(r"\b(feat|ft|featuring)\b\.?.*?(?=$|[)(\]\[]|\s[-–—]\s)", re.DOTALL)
 ASIDE = re.compile(r"[()\[\]]|\s[-–—]\s")
-BETWEEN_ARTISTS = re.compile(r"\s*[,;]\s*|\s+[/&]\s+")
+BETWEEN_ARTISTS = re.compile(r"\s*[,;]\s+|\s+[/&]\s+")  # "10,000 Maniacs" and "AC/DC" are one
 
 
 def plain(name):
@@ -29,7 +30,7 @@ def normalised(name):
     A name of punctuation alone ("!!!") stays as it is.
     """
     folded = _folded(name).replace("&", " and ")
-    without = re.sub(r"[\(\[]?\b(feat|ft|featuring)\b\.?.*$", "", folded)
+    without = GUEST.sub("", folded)
     words = re.sub(r"[^\w]+|_", " ", without.replace("'", "").replace("’", "")).split()
     if words[:1] == ["the"] and words[1:] not in ([], ["the"]):
         words = words[1:]
@@ -50,6 +51,8 @@ def recording(title):
     """A title, normalised, without what is said of its pressing: of "Juicy (Remastered)" juicy."""
     first, *asides = ASIDE.split(GUEST.sub("", _folded(title)))
     told = [aside for aside in asides if not _names_a_pressing(aside)]
+    if len(told) < len(asides):  # a year alone tells takes apart, beside a pressing it is of that
+        told = [aside for aside in told if not YEAR.fullmatch(aside.strip())]
     return normalised(" ".join([first, *told]))
 
 
@@ -59,7 +62,10 @@ def first_artist(artists):
 
 
 def _names_a_pressing(aside):
-    return all(word in PRESSING or YEAR.fullmatch(word) for word in _words(aside).split())
+    words = RE_MASTER.sub("", _words(aside)).split()
+    return not PRESSING.isdisjoint(words) and all(
+        word in PRESSING or YEAR.fullmatch(word) for word in words
+    )
 
 
 def _folded(name):

@@ -111,6 +111,12 @@ class LoggedTracks(_Table):
     plays: np.ndarray
     listeners: np.ndarray
 
+    @classmethod
+    def unplayed(cls, track_id, title, artist, isrc, mbid):
+        """Tracks that nobody in the log has played."""
+        n = len(track_id)
+        return cls(track_id, title, artist, isrc, mbid, np.zeros(n), np.zeros(n, np.int64))
+
     def name(self, row):
         """The track as people write it: "artist - title", or what the log calls it."""
         return _name(self.artist[row], self.title[row], self.track_id[row])

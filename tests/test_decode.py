@@ -113,29 +113,36 @@ def test_channels_are_averaged_in_every_container(tmp_path, tone, container, cod
     assert level == pytest.approx(expected, rel=0.1)
 
 
-@pytest.mark.parametrize("start_s", [0.5, 10.0, 10.123, 35.5, 49.9])
 @pytest.mark.parametrize(
-    ("container", "codec"), [("ogg", "libopus"), ("ogg", "flac"), ("ipod", "aac"), ("mp4", "alac")]
+    ("container", "codec", "starts"),
+    [
+        ("ogg", "libopus", [0.0, 10.123, 19.9]),
+        ("ogg", "flac", [0.0, 10.123, 19.9]),
+        ("mp4", "alac", [0.0, 10.123, 19.9]),
+        # at the very beginning only the graph decodes what AAC leans on
+        ("ipod", "aac", [0.5, 10.123, 19.9]),
+    ],
 )
-def test_a_graph_gives_what_frame_after_frame_gives(tmp_path, tone, container, codec, start_s):
-    noise = np.random.default_rng(0).normal(size=(50 * 48_000, 2)) / 10
-    sound = noise + tone(50, sample_rate=48_000, channels=2)
+def test_a_graph_gives_what_frame_after_frame_gives(tmp_path, tone, container, codec, starts):
+    noise = np.random.default_rng(0).normal(size=(20 * 48_000, 2)) / 10
+    sound = noise + tone(20, sample_rate=48_000, channels=2)
     write_with_av(tmp_path / "a", sound, container=container, codec=codec, rate=48_000,
                   layout="stereo")  # fmt: skip
-    read = []
-    for sound_of in (GraphSound, AvSound):
-        with open(tmp_path / "a", "rb", buffering=0) as file, sound_of(file) as opened:
-            read.append((opened.duration_s, *opened.read(start_s, 14.5)))
-    (duration_s, samples, began), (expected_s, expected, expected_began) = read
-    assert (duration_s, began) == (expected_s, expected_began)
-    np.testing.assert_allclose(samples, expected, atol=1e-6)
+    for start_s in starts:
+        read = []
+        for sound_of in (GraphSound, AvSound):
+            with open(tmp_path / "a", "rb", buffering=0) as file, sound_of(file) as opened:
+                read.append((opened.duration_s, *opened.read(start_s, 7.5)))
+        (duration_s, samples, began), (expected_s, expected, expected_began) = read
+        assert (duration_s, began) == (expected_s, expected_began)
+        np.testing.assert_allclose(samples, expected, atol=1e-6)
 
 
-def test_sound_whose_rate_changes_is_refused_by_all(tmp_path, tone):
-    path = tmp_path / "a.mka"
-    parts = []
+@pytest.mark.parametrize(("container", "codec"), [("adts", "aac"), ("ogg", "flac")])
+def test_sound_whose_rate_changes_is_refused_by_all(tmp_path, tone, container, codec):
+    path, parts = tmp_path / "a", []
     for rate in (44_100, 48_000):
-        write_with_av(path, tone(20, sample_rate=rate), container="adts", codec="aac", rate=rate)
+        write_with_av(path, tone(20, sample_rate=rate), container=container, codec=codec, rate=rate)
         parts.append(path.read_bytes())
     path.write_bytes(b"".join(parts))
     with pytest.raises(Undecodable, match="changes its sample rate"):

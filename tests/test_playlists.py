@@ -265,11 +265,14 @@ def test_names_without_a_file(tmp_path):
     tracks = [
         {"title": "Song", "creator": "Ann", "identifier": [recording]},
         {"title": "Tune", "location": "https://example.org/a"},
-        {"identifier": recording},
+        {"identifier": [recording, {"isrc": 1}], "creator": [None, {}], "title": None},
+        {"title": 1999, "creator": ["Ann", "Bob"], "location": "/a\nb.mp3"},
     ]
     (tmp_path / "a.jspf").write_text(json.dumps({"playlist": {"track": tracks}}))
     named = [Named(None, "Ann", "Song", mbid), Named(None, "", "Tune"), Named(None, mbid=mbid)]
-    assert read_playlist(tmp_path / "a.jspf") == named
+    *others, last = read_playlist(tmp_path / "a.jspf")
+    assert others == named
+    assert last[1:] == ("Ann, Bob", "1999", "")
     (tmp_path / "a.xspf").write_text(
         '<playlist version="1" xmlns="http://xspf.org/ns/0/"><title>list</title><trackList>'
         f"<track><creator>Ann</creator><title>So<!-- -->ng</title><identifier>{recording}"
@@ -287,11 +290,13 @@ def test_names_without_a_file(tmp_path):
         ('#EXTINF:-1 tvg-id="a,b" group="c",Ann - Song', "Ann - Song"),
         ("#extinf:0,  ", ""),
         ("#EXTINF:12", ""),
-        ("#EXTM3U,no", ""),
+        ('#EXTINF:9,12" Single, New', '12" Single, New'),
+        ('#EXTINF:-1 tvg-id="a,b,Ann', "b,Ann"),
+        ("#EXTM3U,no", "before"),
     ],
 )
 def test_names_in_m3u(tmp_path, line, title):
-    (tmp_path / "a.m3u").write_text(f"{line}\n#EXTGRP:x\na.mp3\nb.mp3\n")
+    (tmp_path / "a.m3u").write_text(f"#EXTINF:1,before\n{line}\n#EXTGRP:x\na.mp3\nb.mp3\n")
     first, second = read_playlist(tmp_path / "a.m3u")
     assert (first.title, second.title) == (title, "")
 

@@ -11,13 +11,15 @@ from av.filter import Graph
 from audiorec_cli.audio.sound import UnknownFormat
 from audiorec_cli.audio.with_av import FORMATS, AvSound
 
+TOLERANCE_S = 1.0  # of what a file tells of its length
 SAMPLES_AT_A_TIME = 1 << 14  # of a channel: few enough to stay in a core's cache
 
 
 class GraphSound(AvSound):
     """As AvSound, for containers that tell how long they last and where in them a second is.
 
-    Raises UnknownFormat for sound that changes its form on the way, too, and where there is none.
+    Raises UnknownFormat, too, for sound that ends before it is told to: where it is damaged or
+    changes its form the graph leaves out the rest, and does not say so.
     """
 
     def _mono_blocks(self, start_s, end):
@@ -31,7 +33,8 @@ class GraphSound(AvSound):
                     position = round(frame.pts * frame.time_base * self.rate)
                 yield position, frame.to_ndarray()[0]
                 position += frame.samples
-        if position is None:  # the graph does not tell why
+        told = min(end, round((self.duration_s - TOLERANCE_S) * self.rate))
+        if position is None or position < told:
             raise UnknownFormat("not audio that can be decoded")
 
     def _graph(self, start_s):

@@ -160,10 +160,10 @@ def _with_library(factors, rows, predicted, known):
 
 
 def _as_logged(tracks):
-    """Tracks of the library as LoggedTracks that nobody played."""
-    nobody = {"plays": np.zeros(len(tracks)), "listeners": np.zeros(len(tracks), np.int64)}
-    names = {c: getattr(tracks, c) for c in ("track_id", "title", "artist", "isrc", "mbid")}
-    return LoggedTracks(**names, **nobody)
+    """Tracks of the library as a log would name them."""
+    return LoggedTracks.unplayed(
+        tracks.track_id, tracks.title, tracks.artist, tracks.isrc, tracks.mbid
+    )
 
 
 def _nothing_known(history, by_artist):
@@ -209,7 +209,7 @@ def _history_of_playlist(path, predicted):
     rows = rows_named(named, predicted)
     in_library = Counter(row for row in rows if row is not None)
     missing = [one for one, row in zip(named, rows, strict=True) if row is None]
-    elsewhere = Counter(one._replace(path=None) for one in missing if one.title)
+    elsewhere = Counter(one._replace(path=None) for one in missing if one.title or one.mbid)
     if not in_library and not elsewhere:
         raise AudiorecError(
             f"{path}: none of its tracks is in the library, or has a name: give a playlist of this "

@@ -1,7 +1,5 @@
 """The tracks of a playlist that a command is given."""
 
-import numpy as np
-
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import LoggedTracks
 
@@ -35,14 +33,11 @@ def rows_named(named, predicted):
 
 
 def described(named):
-    """Named tracks as LoggedTracks that nobody played; their ids are numbers that mean nothing."""
-    nobody = np.zeros(len(named))
-    return LoggedTracks(
-        track_id=[f"\0{place}" for place in range(len(named))],
+    """Named tracks as LoggedTracks; what they are called by is nobody's track_id."""
+    return LoggedTracks.unplayed(
+        track_id=[f"entry {place} of the playlist" for place in range(1, len(named) + 1)],
         title=[one.title for one in named],
         artist=[one.artist for one in named],
         isrc=[""] * len(named),
         mbid=[one.mbid for one in named],
-        plays=nobody,
-        listeners=nobody.astype(np.int64),
     )

@@ -1,5 +1,6 @@
 """The predictions that several commands begin with: found, or made where there are none yet."""
 
+import itertools
 from pathlib import Path
 
 from audiorec_cli import console
@@ -41,34 +42,36 @@ def found_or_made(mels=None, checkpoint=None):
     return out
 
 
-def found_checkpoint(predicted):
-    """The path of the checkpoint that Predictions were made from, None where it is not found.
+def found_checkpoint(path, predicted):
+    """The path of the checkpoint that Predictions at `path` were made from, None if not found.
 
-    It is looked for where they name it, and in this folder.
+    It is looked for where they name it, then beside them, then in this folder.
     """
     from audiorec_cli import files
 
-    named = _named_checkpoint(predicted)
-    if _is_of(named, predicted):
-        return named
-    path = next((p for p in files.find_all("checkpoint") if _is_of(p, predicted)), None)
-    if path is not None:
-        console.note(f"checkpoint: using {path}")
-    return path
+    beside = (files.find_all("checkpoint", folder) for folder in (Path(path).parent, Path()))
+    places = itertools.chain([named_checkpoint(predicted)], *beside)
+    return next((place for place in places if _is_of(place, predicted)), None)
 
 
 def warn_if_outdated(path, predicted):
-    """Say so where the checkpoint is no longer the one that the predictions were made from."""
-    named = _named_checkpoint(predicted)
-    is_of_this_folder = named.parent.resolve() == Path(path).parent.resolve()
-    if _is_of(named, predicted) is False and (is_of_this_folder or not found_checkpoint(predicted)):
+    """Say so where the checkpoint is no longer the one that the predictions were made from.
+
+    A project that was copied has its own, and what becomes of the first one's is of no matter.
+    """
+    named = named_checkpoint(predicted)
+    is_of_this_project = named.parent.resolve() == Path(path).parent.resolve()
+    if _is_of(named, predicted) is False and (
+        is_of_this_project or found_checkpoint(path, predicted) is None
+    ):
         console.note(
             f"{path} was not made from {named} as it is now: make it again with 'audiorec predict'"
         )
 
 
-def _named_checkpoint(predicted):
-    return Path(str(predicted.params.get("checkpoint")))
+def named_checkpoint(predicted):
+    """Where the checkpoint was that Predictions were made from."""
+    return Path(predicted.params.get("checkpoint", ""))
 
 
 def _is_of(checkpoint, predicted):

@@ -8,7 +8,7 @@ from audiorec_cli import console
 from audiorec_cli.commands.blending import chosen_trust
 from audiorec_cli.commands.joining import Listened, listened, require_same_factors
 from audiorec_cli.commands.own_space import factors_in_space_of, in_own_space
-from audiorec_cli.commands.predicted import found_checkpoint
+from audiorec_cli.commands.predicted import found_checkpoint, named_checkpoint
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.options import found
 from audiorec_cli.records import Factors, Predictions
@@ -66,20 +66,23 @@ def taste_of(path, predicted, factors_path, trained, *, trust):
 def checkpoint_of(path, predicted, checkpoint, *, needed):
     """The Checkpoint that Predictions of a file at `path` were made from; None where it is gone.
 
-    checkpoint : its path, None for the one where they name it, or in this folder
+    checkpoint : its path, None for the one where they name it, beside them or in this folder
     needed : raise AudiorecError where it is gone
     """
     from audiorec_cli import files
 
     if checkpoint is None:
-        checkpoint = found_checkpoint(predicted)
+        checkpoint = found_checkpoint(path, predicted)
         if checkpoint is None and not needed:
             return None
-    trained = files.load_checkpoint(checkpoint or found("checkpoint", None))
+        if checkpoint not in (None, named_checkpoint(predicted)):
+            console.note(f"checkpoint: using {checkpoint}")
+    checkpoint = found("checkpoint", checkpoint)
+    trained = files.load_checkpoint(checkpoint)
     if trained.fingerprint == predicted.fingerprint:
         return trained
     raise AudiorecError(
-        f"{path} was not made from this checkpoint: name the one that it was made from with "
+        f"{path} was not made from {checkpoint}: name the one that it was made from with "
         "--checkpoint, or predict anew"
     )
 

@@ -153,9 +153,10 @@ def _find_columns(header, columns, *, has_lines=True):
     if len(set(found.values())) < len(found):
         raise Unreadable("has columns that options name for two things: name each for one")
     by_plain_name = {_plain(name): name for name in reversed(header)}
+    known = {*found} | ({"track"} if columns.title else set())  # titles that are named go by no id
     for meaning, names in COLUMN_NAMES.items():
         name = next((by_plain_name[name] for name in names if name in by_plain_name), None)
-        if name is not None and meaning not in found and name not in found.values():
+        if name is not None and meaning not in known and name not in found.values():
             found[meaning] = name
     needed = {"track": {"track", "title", "artist"}, "user": {"user", "group"}}
     if columns.of_one:

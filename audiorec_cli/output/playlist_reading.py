@@ -23,8 +23,9 @@ XML_BASE = "{http://www.w3.org/XML/1998/namespace}base"
 EDIT_LIST = re.compile(r"edl://%(\d{1,5})%")  # for mpv: the length of a path, and the path
 # "C:" is a drive, not a scheme
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|file:/")
-# seconds, attributes with commas between their quotation marks, and what is shown
-INFORMATION = re.compile(r"#EXTINF:(?:[^,\"]|\"[^\"]*\")*,(.*)", re.IGNORECASE)
+# seconds, attributes whose quoted values hold commas, and what is shown
+INFORMATION = re.compile(r'#EXTINF:(?:[^,"]++(?:(?<==)"[^"]*")?)*+,(.*)', re.IGNORECASE)
+MAX_NAME = 500  # characters
 RECORDING = re.compile(
     r"musicbrainz\.org/recording/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE
 )
@@ -107,14 +108,15 @@ def _of_m3u(text):
         if line and not line.startswith("#"):
             named.append(Named(_m3u_path(line), title=title))
             title = ""
-        elif told := INFORMATION.match(line):
-            title = _text(told[1])
+        elif line[:8].upper() == "#EXTINF:":
+            told = INFORMATION.match(line)
+            title = _name(told[1] if told else line.partition(",")[2])
     return named
 
 
-def _text(value):
-    """A name that can be shown: "" for what is no text, "?" for bytes that are none."""
-    return value.encode("utf-8", "replace").decode().strip() if isinstance(value, str) else ""
+def _name(text):
+    """A name on one line, with "?" for bytes that are no text."""
+    return " ".join(text[:MAX_NAME].encode("utf-8", "replace").decode().split())
 
 
 def _m3u_text(data, suffix):
@@ -195,10 +197,11 @@ class _XspfTracks:
 
 def _named(told, base):
     """What is Named by lists of locations, creators, titles and identifiers."""
-    artist, title = (next(iter(told[field]), "") for field in ("creator", "title"))
+    artist = ", ".join(filter(None, told["creator"]))
+    title = next(filter(None, told["title"]), "")
     recordings = filter(None, map(RECORDING.search, told["identifier"]))
     mbid = next((found[1] for found in recordings), "")
-    return Named(_first_path(told["location"], base), _text(artist), _text(title), mbid)
+    return Named(_first_path(told["location"], base), _name(artist), _name(title), mbid)
 
 
 def _of_jspf(data):
@@ -214,11 +217,12 @@ def _of_jspf(data):
 
 
 def _jspf_texts(track, field):
-    texts = track.get(field) or []
-    texts = [texts] if isinstance(texts, str) else texts
-    if not isinstance(texts, list) or not all(isinstance(one, str) for one in texts):
-        raise ValueError(f"a {field} is not text")
-    return [text.strip() for text in texts]
+    values = track.get(field) or []
+    values = values if isinstance(values, list) else [values]
+    if field == "location" and not all(isinstance(value, str) for value in values):
+        raise ValueError("a location is not text")
+    # a title may be a number, and what else stands there is no name
+    return [str(value).strip() for value in values if isinstance(value, str | int | float)]
 
 
 def _first_path(locations, base):
