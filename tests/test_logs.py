@@ -145,3 +145,11 @@ def test_bytes_that_are_no_text_do_not_stop_the_reading(tmp_path):
 def test_a_column_has_one_meaning(tmp_path):
     with pytest.raises(AudiorecError, match="columns that options name for two things"):
         read(tmp_path, "user_id,track_id\nu,t\n", track="track_id", group="track_id")
+
+
+def test_titles_that_are_named_go_by_no_id(tmp_path):
+    """Which another column holds, of one release of the song each."""
+    content = "user,song_id,piece,artist\nann,1,T,A\nbob,2,T,A\n"
+    by_title = read(tmp_path, content, title="piece").plays
+    assert as_dict(by_title) == {("ann", "A - T"): 1, ("bob", "A - T"): 1}
+    assert as_dict(read(tmp_path, content).plays) == {("ann", "1"): 1, ("bob", "2"): 1}
