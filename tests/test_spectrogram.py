@@ -6,6 +6,7 @@ import pytest
 
 from audiorec_cli.audio.spectrogram import (
     SpectrogramSettings,
+    as_float16,
     log_mel_spectrogram,
     mel_filterbank,
 )
@@ -47,6 +48,19 @@ def test_thirty_seconds_give_599_frames_of_128_bins():
     assert (SETTINGS.n_mels, SETTINGS.n_frames) == (N_MELS, N_FRAMES) == (128, 599)
     assert log_mel_spectrogram(silence, SETTINGS).shape == (128, 599)
     assert not log_mel_spectrogram(silence, SETTINGS).any()
+
+
+def test_half_precision_is_numpys():
+    halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)
+    ties = (halves[:-1] + halves[1:]) / 2
+    above, below = np.nextafter(ties, np.float32(1e9)), np.nextafter(ties, np.float32(0))
+    is_normal = ties >= 2.0**-14
+    for values in (halves, ties, above[is_normal], below[is_normal]):
+        np.testing.assert_array_equal(as_float16(values), values.astype(np.float16))
+    tiny = np.random.default_rng(0).uniform(0, 2.0**-14, 10_000).astype(np.float32)
+    off = as_float16(tiny).astype(float) - tiny.astype(np.float16)
+    assert np.abs(off).max() <= 2.0**-24
+    assert (off != 0).mean() < 1e-3
 
 
 @pytest.mark.parametrize("hz", [110, 440, 1760, 7040])

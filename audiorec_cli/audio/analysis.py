@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from audiorec_cli.audio.decode import Undecodable, read_excerpts
 from audiorec_cli.audio.library import read_tags
-from audiorec_cli.audio.spectrogram import log_mel_spectrogram
+from audiorec_cli.audio.spectrogram import as_float16, log_mel_spectrogram
 from audiorec_cli.records import AnalysedTrack, Failure
 from audiorec_cli.workers import Lost, supervised_map
 
@@ -78,7 +78,7 @@ def _mel(excerpt, settings):
     mel = log_mel_spectrogram(excerpt.samples, settings)
     if not np.isfinite(mel).all():
         raise Undecodable("holds samples that are not finite numbers, or too large to be sound")
-    return mel.astype(np.float16)
+    return as_float16(mel)
 
 
 def analyse_all(folder, paths, *, workers, settings, excerpts, time_limit_s):

@@ -46,7 +46,7 @@ VBRI_HEADER, VBRI_BYTES_AT, VBRI_FRAMES_AT = b"VBRI", 10, 14
 ENCODERS = (b"LAME", b"Lavc", b"Lavf")  # that tell their delay
 LAME_DELAY_AT = 21  # bytes behind the name of the encoder
 DECODER_DELAY = 529  # samples
-FRAMES_AT_A_TIME = 32  # few enough to stay in a core's cache
+FRAMES_AT_A_TIME = 48  # few enough to stay in a core's cache
 SIZE_TOLERANCE = 0.01  # of what is told of a file's size; more, and the rest is not believed
 
 
