@@ -71,7 +71,7 @@ def warn_if_outdated(path, predicted):
 
 def named_checkpoint(predicted):
     """Where the checkpoint was that Predictions were made from."""
-    return Path(predicted.params.get("checkpoint", ""))
+    return Path(str(predicted.params.get("checkpoint", "")))
 
 
 def _is_of(checkpoint, predicted):
