@@ -328,14 +328,19 @@ def _decode_together(frames, samples_a_frame):
     samples, filled = np.empty(len(frames) * samples_a_frame, np.float32), 0
     for first in range(0, len(frames), FRAMES_AT_A_TIME):
         last = min(first + FRAMES_AT_A_TIME, len(frames))
-        sounds = codec.decode(av.Packet(frames.between(first, last)))
-        if len(sounds) != last - first:
-            raise ValueError("a frame without sound")
-        sound = np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
+        sound = _decode_packet(codec, frames.between(first, last), last - first)
         mixed = samples[filled : filled + (last - first) * samples_a_frame]
         mix(sound.reshape(-1, channels), mixed)
         filled += len(mixed)
     return samples
+
+
+def _decode_packet(codec, packet, n_frames):
+    """The samples (n,) float32 of that many frames; FFmpeg uses the memory of its own again."""
+    sounds = codec.decode(av.Packet(packet))
+    if len(sounds) != n_frames:
+        raise ValueError("a frame without sound")
+    return np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)
 
 
 def _decode_one_by_one(frames, samples_a_frame):
