@@ -1,5 +1,6 @@
 """What several tests share: the command line, small sound files, the real songs."""
 
+import functools
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import typer.main
 from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader
 
@@ -25,6 +27,9 @@ from audiorec_cli.records import (
     Predictions,
     Tracks,
 )
+
+# every call of main() would build all commands anew
+typer.main.get_command = functools.cache(typer.main.get_command)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

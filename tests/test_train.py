@@ -16,6 +16,7 @@ from audiorec_cli import files
 from audiorec_cli.convnet.training import Trainer
 
 SHORT = ("--epochs", 3, "--batch-size", 4, "--lr", 0.01, "--device", "cpu")
+SMALL = ("--layers", 1, "--descriptors", "none")
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_the_same_seed_gives_the_same_weights(library, audiorec, quick_training)
 def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
     library, audiorec, monkeypatch
 ):
-    longer = ("train", *SHORT, "--epochs", 5)
+    longer = ("train", *SHORT, *SMALL, "--epochs", 4)
     assert audiorec(*longer, "--out", "whole.h5")[0] == 0
     run_epoch = Trainer.run_epoch
 
@@ -210,8 +211,7 @@ def test_resume_refuses_other_tracks(library, audiorec, mels_file, quick_trainin
 
 
 def test_a_killed_training_goes_on_from_what_it_saved(library, audiorec, loading_in_process):
-    small = ("--layers", 1, "--descriptors", "none")
-    longer = [str(argument) for argument in ("train", *SHORT, *small, "--epochs", 6)]
+    longer = [str(argument) for argument in ("train", *SHORT, *SMALL, "--epochs", 6)]
     script = (
         "from audiorec_cli.commands import train\n"
         "from audiorec_cli.cli import main\n"
