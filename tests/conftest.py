@@ -27,21 +27,34 @@ from audiorec_cli.records import (
     Predictions,
     Tracks,
 )
+from two_tastes import write_two_tastes
 
-# every call of main() would build all commands anew
-typer.main.get_command = functools.cache(typer.main.get_command)
-
+built_command = functools.cache(typer.main.get_command)
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture
-def audiorec(capfd):
+def audiorec(capfd, monkeypatch):
     """Run the command line through main(): returns (exit status, stdout, stderr)."""
+    # every call would build all commands anew, which takes as long as many of the tests
+    monkeypatch.setattr(typer.main, "get_command", built_command)
 
     def run(*arguments):
         capfd.readouterr()
         status = main([str(argument) for argument in arguments])
         return status, *capfd.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def exported(audiorec):
+    """Run `audiorec export` with some arguments; returns what it says."""
+
+    def run(*arguments):
+        status, out, err = audiorec("export", *arguments)
+        assert (status, out) == (0, ""), err
+        return err
 
     return run
 
@@ -127,6 +140,24 @@ def predictions_file(tracks):
     return write
 
 
+@pytest.fixture
+def predicted(here):
+    """predictions.h5 of 40 tracks, two of them with hostile tags. Returns the Predictions."""
+    n = 40
+    numbers, none = [str(row) for row in range(n)], [""] * n
+    nasty = ["a\tb\nc\r\x1b[2J\u202e\u2028d", 'quote " \\ Ünïcode ☃']
+    table = Tracks(
+        track_id=[f"folder/{i}" for i in numbers], path=[f"folder/{i}.mp3" for i in numbers],
+        title=[*nasty, *numbers[2:]], artist=["artist"] * n, album=none,
+        duration_s=np.linspace(1, 300, n), size=np.arange(n), mtime_ns=np.arange(n),
+        isrc=none, mbid=none, genre=["rock", "", *none[2:]],
+    )  # fmt: skip
+    deviation = np.full((n, 4), 0.1, np.float32)
+    made = Predictions(table, unit_rows((n, 4)), "a print", "/müsic", deviation)
+    files.save_predictions("predictions.h5", made)
+    return made
+
+
 @pytest.fixture(scope="session")
 def mels_file(tracks):
     """Writes a mels file of n tracks of noise, an excerpt each, or of the mels given."""
@@ -152,6 +183,13 @@ def mels_file(tracks):
         return path
 
     return write
+
+
+@pytest.fixture
+def two_tastes(here, audiorec, tracks):
+    """The current folder, with listeners of two tastes and predictions that know them."""
+    write_two_tastes(here, audiorec, tracks)
+    return here
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ import sys
 from audiorec_cli.cli import main
 from audiorec_cli.commands import analysing
 analysing.SECONDS_BETWEEN_WRITES = 0.05
-sys.exit(main(["mels", "audio", *sys.argv[1:]]))
+sys.exit(main(["mels", "audio", "--workers", "1", *sys.argv[1:]]))
 """
 COMMAND = [sys.executable, "-c", SCRIPT]
 START_S = 1.5  # about what it takes until something is stored

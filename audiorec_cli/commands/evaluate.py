@@ -97,12 +97,8 @@ def evaluate(
     """
     from audiorec_cli import files
 
-    if folds is None and (recipes or keep or device is not Device.auto):
-        raise AudiorecError(
-            "--train, --keep and --device go with --folds: add it, or leave them out"
-        )
-    if folds is not None and (checkpoint or predictions):
-        raise AudiorecError("--folds trains networks of its own: leave out the ones named")
+    is_of_folds = recipes or keep or device is not Device.auto
+    _require_that_go_together(folds, is_of_folds, is_of_one=checkpoint or predictions)
     named = {text.strip() or rounds.NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
     mels_path, factors_path = found("mels", mels), found("factors", factors)
     loaded = files.load_factors(factors_path)
@@ -122,6 +118,15 @@ def evaluate(
             _enter_round(contest, one, mels_path, min_listeners, baselines, seed) for one in made
         ]
     _print(contest, list(named), ranked, protocol, as_json)
+
+
+def _require_that_go_together(folds, is_of_folds, *, is_of_one):
+    if folds is None and is_of_folds:
+        raise AudiorecError(
+            "--train, --keep and --device go with --folds: add it, or leave them out"
+        )
+    if folds is not None and is_of_one:
+        raise AudiorecError("--folds trains networks of its own: leave out the ones named")
 
 
 def _given_round(mels_path, factors, checkpoint, predictions):

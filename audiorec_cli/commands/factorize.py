@@ -168,10 +168,9 @@ TimestampColumn = Annotated[str | None, _of_log("Column of the time of a play.",
 
 def factorize(
     log: LogFile, out: OutFile = DEFAULT_NAMES["factors"], model: ModelOption = Model.als,
-    factors: NFactors = 40, holdout: Holdout = 0.0, seed: Seed = 0,
-    log_format: FormatOption = None, group_by: GroupBy = None, since: Since = None,
-    until: Until = None, half_life: HalfLife = None, min_plays: MinPlays = 0,
-    min_listeners: MinListeners = 1, user_column: UserColumn = None,
+    factors: NFactors = 40, holdout: Holdout = 0.0, seed: Seed = 0, log_format: FormatOption = None,
+    group_by: GroupBy = None, since: Since = None, until: Until = None, half_life: HalfLife = None,
+    min_plays: MinPlays = 0, min_listeners: MinListeners = 1, user_column: UserColumn = None,
     track_column: TrackColumn = None, title_column: TitleColumn = None,
     artist_column: ArtistColumn = None, plays_column: PlaysColumn = None,
     timestamp_column: TimestampColumn = None, confidence: ConfidenceOption = None,
@@ -195,22 +194,18 @@ def factorize(
     A log with artists only gives factors of artists; join them to songs with: audiorec train
     --match artist. An option that has no part in the model chosen is an error.
     """
-    from audiorec_cli import files
-
     options = {
         "n_factors": factors, "confidence": confidence, "alpha": alpha, "epsilon": epsilon,
         "counts": counts, "regularization": regularization, "learning_rate": learning_rate,
         "iterations": iterations, "proposal": proposal, "n_samples": samples, "seed": seed,
     }  # fmt: skip
-    settings = _settings(model, options)
-    files.require_writable(out, "factors")
     log_settings = _log_settings(
         {"user": user_column, "track": track_column, "title": title_column,
          "artist": artist_column, "plays": plays_column, "time": timestamp_column},
         group_by, since, until, format=log_format and str(log_format), min_plays=min_plays,
         min_listeners=min_listeners, half_life_days=half_life,
     )  # fmt: skip
-    _fit_log(log, out, settings, log_settings, holdout)
+    _fit_log(log, out, _settings(model, options), log_settings, holdout)
 
 
 def _fit_log(log, out, settings, log_settings, holdout):
@@ -218,6 +213,7 @@ def _fit_log(log, out, settings, log_settings, holdout):
     from audiorec_cli import files
     from audiorec_cli.listening import logs
 
+    files.require_writable(out, "factors")
     reading = logs.read_log(log, log_settings)
     describe_reading(log, reading)
     _describe_ids(log_settings.columns.track, reading)

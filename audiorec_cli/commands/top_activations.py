@@ -42,19 +42,11 @@ FILTERS_SHOWN = 5
 
 
 def top_activations(
-    layers: Layers = None,
-    filters: Filters = None,
-    by: ByOption = By.max,
-    k: K = 10,
-    out: OutFolder = None,
-    format_: Format = None,
-    relative_to: RelativeTo = None,
-    checkpoint: CheckpointFile = None,
-    mels: MelsFile = None,
-    batch_size: BatchSize = 32,
-    device: DeviceOption = Device.auto,
-    as_json: Json = False,
-):
+    layers: Layers = None, filters: Filters = None, by: ByOption = By.max, k: K = 10,
+    out: OutFolder = None, format_: Format = None, relative_to: RelativeTo = None,
+    checkpoint: CheckpointFile = None, mels: MelsFile = None, batch_size: BatchSize = 32,
+    device: DeviceOption = Device.auto, as_json: Json = False,
+):  # fmt: skip
     """List the test tracks that make a filter of the network fire most, and the second they do.
 
     Test tracks are those that neither training nor validation saw. In a conv layer the second is
