@@ -118,8 +118,8 @@ def test_it_trains_goes_on_and_predicts(
     status, out, _ = audiorec("similar", "title 1", "-k", 2, "--json")
     assert status == 0
     assert ("confidence" in json.loads(out)[0]) == ("--predict-variance" in options)
-    for layer in ("conv2", "dense1"):
-        assert audiorec("top-activations", *model, "--layer", layer, "--device", "cpu")[0] == 0
+    layers = ("--layer", "conv2", "--layer", "dense1")
+    assert audiorec("top-activations", *model, *layers, "--device", "cpu")[0] == 0
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)
