@@ -140,24 +140,6 @@ def predictions_file(tracks):
     return write
 
 
-@pytest.fixture
-def predicted(here):
-    """predictions.h5 of 40 tracks, two of them with hostile tags. Returns the Predictions."""
-    n = 40
-    numbers, none = [str(row) for row in range(n)], [""] * n
-    nasty = ["a\tb\nc\r\x1b[2J\u202e\u2028d", 'quote " \\ Ünïcode ☃']
-    table = Tracks(
-        track_id=[f"folder/{i}" for i in numbers], path=[f"folder/{i}.mp3" for i in numbers],
-        title=[*nasty, *numbers[2:]], artist=["artist"] * n, album=none,
-        duration_s=np.linspace(1, 300, n), size=np.arange(n), mtime_ns=np.arange(n),
-        isrc=none, mbid=none, genre=["rock", "", *none[2:]],
-    )  # fmt: skip
-    deviation = np.full((n, 4), 0.1, np.float32)
-    made = Predictions(table, unit_rows((n, 4)), "a print", "/müsic", deviation)
-    files.save_predictions("predictions.h5", made)
-    return made
-
-
 @pytest.fixture(scope="session")
 def mels_file(tracks):
     """Writes a mels file of n tracks of noise, an excerpt each, or of the mels given."""
@@ -188,7 +170,7 @@ def mels_file(tracks):
 @pytest.fixture
 def two_tastes(here, audiorec, tracks):
     """The current folder, with listeners of two tastes and predictions that know them."""
-    write_two_tastes(here, audiorec, tracks)
+    write_two_tastes(audiorec, tracks)
     return here
 
 

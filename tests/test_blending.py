@@ -11,7 +11,7 @@ from audiorec_cli import files
 from audiorec_cli.commands.blending import chosen_trust
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.records import Predictions, Tracks
-from two_tastes import N_LOGGED, listed, played_by
+from two_tastes import N_LOGGED, listed
 
 
 def test_blending_moves_from_listening_to_sound(two_tastes, audiorec):
@@ -120,19 +120,6 @@ def test_an_undecided_choice_is_no_choice(blendable, audiorec):
     assert "8 validation tracks with listeners cannot tell how to --blend" in err
     assert "C is chosen by" not in err
     assert "Warning" not in err
-
-
-def test_only_factors_of_als_take_in_a_history_or_choose_a_blend(two_tastes, audiorec):
-    assert audiorec("factorize", "log.tsv", "--factors", 2, "--model", "bpr")[0] == 0
-    predicted = files.load_predictions("predictions.h5")
-    params = {"factors": files.load_factors("factors.h5").fingerprint}
-    files.save_predictions("predictions.h5", replace(predicted, params=params))
-    (two_tastes / "mine.csv").write_text("track_id\nfolder/1\n")
-    status, out, err = audiorec("recommend", "--history", "mine.csv")
-    assert (status, out) == (1, "")
-    assert "--history takes factors of the model als, and these are of the model bpr" in err
-    for row in listed(audiorec, "u4", "-k", 3):
-        assert int(row["because"].removeprefix("folder/")) in played_by(4)
 
 
 def test_what_sound_places_counts_as_much_less_as_it_was_amiss(

@@ -13,6 +13,7 @@ from audiorec_cli import files
 from audiorec_cli.cli import main
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+EPOCHS = 15
 
 
 def example(name):
@@ -34,7 +35,7 @@ def demo(tmp_path_factory):
         for line in (
             "mels ./audio out.h5",
             "factorize listens.tsv",
-            "train --epochs 15 --device cpu",
+            f"train --epochs {EPOCHS} --device cpu",
         ):
             assert main(line.split()) == 0
         assert main(["similar", "Juicy", "-k", "10"]) == 0
@@ -77,7 +78,7 @@ def test_a_playlist_plays(in_demo, audiorec):
 
 
 def test_new_releases_land_in_their_style_and_only_if_the_factors_say_so(in_demo, capsys):
-    shares = example("new_releases").compare(".", epochs=5)  # of the shuffled factors
+    shares = example("new_releases").compare(".", epochs=EPOCHS)
     with capsys.disabled():
         print(f"\nnew releases (placed, similar): {shares}")
     placed, similar = shares["trained on the factors"]

@@ -18,9 +18,30 @@ from werkzeug.test import Client
 from audiorec_cli import files
 from audiorec_cli.output import tables, voyager_index
 from audiorec_cli.output.voyager_index import built_index
+from audiorec_cli.records import Predictions, Tracks
 from audiorec_cli.retrieval.neighbors import nearest
 
 TEXTS = ("track_id", "artist", "title", "album", "genre", "path", "isrc", "mbid")
+
+
+@pytest.fixture
+def predicted(here):
+    """predictions.h5 of 40 tracks, two of them with hostile tags. Returns the Predictions."""
+    n = 40
+    numbers, none = [str(row) for row in range(n)], [""] * n
+    nasty = ["a\tb\nc\r\x1b[2J\u202e\u2028d", 'quote " \\ Ünïcode ☃']
+    table = Tracks(
+        track_id=[f"folder/{i}" for i in numbers], path=[f"folder/{i}.mp3" for i in numbers],
+        title=[*nasty, *numbers[2:]], artist=["artist"] * n, album=none,
+        duration_s=np.linspace(1, 300, n), size=np.arange(n), mtime_ns=np.arange(n),
+        isrc=none, mbid=none, genre=["rock", "", *none[2:]],
+    )  # fmt: skip
+    factors = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
+    factors /= np.linalg.norm(factors, axis=1, keepdims=True)
+    deviation = np.full((n, 4), 0.1, np.float32)
+    made = Predictions(table, factors, "a print", "/müsic", deviation)
+    files.save_predictions("predictions.h5", made)
+    return made
 
 
 def test_numpy_reads_the_npz_without_pickle(predicted, exported):

@@ -1,4 +1,4 @@
-"""audiorec export of networks: onnxruntime, and safetensors alone, predict what predict does."""
+"""audiorec export of networks, and the examples of the page on exports, which need one."""
 
 import json
 import logging
@@ -203,7 +203,10 @@ def test_a_network_is_built_from_safetensors_alone(exported, untrained):
     assert about["fingerprint"] == files.load_checkpoint("model.h5").fingerprint
 
 
-def test_the_examples_of_the_page_run(predicted, exported, untrained, onnx_file, here, capfd):
+def test_the_examples_of_the_page_run(
+    predictions_file, exported, untrained, onnx_file, here, capfd
+):
+    predictions_file("predictions.h5")
     untrained(NetworkSettings(**SMALL))
     exported("tracks.voy")
     exported("model.safetensors")

@@ -1,4 +1,4 @@
-"""No stop, and no full disk, loses what a file of ours holds."""
+"""What a file holds is not lost: to a stop, a full disk, or a second writer."""
 
 import errno
 import io
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 
 import h5py
 import numpy as np
@@ -16,13 +17,10 @@ import pytest
 from audiorec_cli import files
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.files import journal
-from audiorec_cli.records import (
-    AnalysedTrack,
-    Tracks,
-)
+from audiorec_cli.records import AnalysedTrack, Tracks
 
 
-def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path, mels_file):
+def test_a_killed_writer_loses_nothing_that_it_stored(tmp_path):
     path = tmp_path / "m.h5"
     script = f"""
 import numpy as np
@@ -120,6 +118,7 @@ def append_and_die(path, last_step):
             writer.append(list(items()))
             os._exit(0)  # and nothing is closed
     finally:
+        traceback.print_exc()
         os._exit(1)
 
 
@@ -131,6 +130,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mel
         path.write_bytes(original)
         status = append_and_die(path, last_step)
         n_tracks = len(files.load_mels(path).tracks)
+        assert status in (0, 9)
         outcomes.add((status, n_tracks))
         if not status:
             assert n_tracks == 43
@@ -144,8 +144,8 @@ def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mel
         assert files.load_mels(path).tracks.track_id[-1] == "after"
         with files.MelsReader(path) as reader:
             assert (reader.read(n_tracks) == 7).all()
-    assert {n for _, n in outcomes} == {3, 43}
-    assert (9, 43) in outcomes, "a journal was never carried out by the next to open the file"
+    # of (9, 43) the journal was carried out by the next to open the file
+    assert outcomes == {(9, 3), (9, 43), (0, 43)}
     assert not list(tmp_path.glob(".*"))
 
 

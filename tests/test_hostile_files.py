@@ -77,6 +77,14 @@ def stray(file):
     file["tracks/extra"] = np.zeros(12)
 
 
+def stray_name_of_no_text(file):
+    file[b"stray\xff"] = np.zeros(12)
+
+
+def stray_group_of_no_text(file):
+    file.create_group(b"stray\xff")["x"] = np.zeros(12)
+
+
 def not_finite(file):
     file["predicted_factors"][3] = np.nan
 
@@ -105,7 +113,8 @@ def no_settings(file):
 SPOILERS = (
     external_link, soft_link, external_storage, virtual_dataset, compressed, never_written,
     absurdly_large, wrong_type, objects, too_few_rows, missing, stray, not_finite,
-    twice_the_same_track, named_type, no_settings,
+    twice_the_same_track, named_type, no_settings, statistics_of_other_bins,
+    statistics_that_are_no_numbers, stray_name_of_no_text, stray_group_of_no_text,
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import sys
 from audiorec_cli.cli import main
 from audiorec_cli.commands import analysing
 analysing.SECONDS_BETWEEN_WRITES = 0.05
-sys.exit(main(["mels", "audio", "--workers", "1", *sys.argv[1:]]))
+sys.exit(main(["mels", "audio", *sys.argv[1:]]))
 """
 COMMAND = [sys.executable, "-c", SCRIPT]
 START_S = 1.5  # about what it takes until something is stored
@@ -53,10 +53,14 @@ def contents(path):
     return columns, list(mels.start_s), list(mels.sound_s), mels.failures, spectrograms
 
 
-def start(folder, out):
+def start(folder, out, workers=2):
     """The command at work, in a process group of its own, as a shell starts it."""
     return subprocess.Popen(
-        [*COMMAND, out], cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*COMMAND, out, "--workers", str(workers)],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -87,8 +91,8 @@ def wait_for_growth(running, out, chance, whole_bytes):
 def test_killed_at_twenty_random_moments_it_ends_as_if_undisturbed(library):
     chance, out = random.Random(0), library / "killed.h5"
     n_stored, n_gains = 0, 0
-    for _ in range(20):
-        running = start(library, out)
+    for number in range(20):
+        running = start(library, out, workers=1 + number % 2)
         if chance.random() < 0.25:
             time.sleep(chance.uniform(0, START_S))
         else:

@@ -1,11 +1,9 @@
-"""The network is the one of the article: its size, its shapes, and it can learn."""
+"""The network is the one of the article: its size, its shapes, what it hears and leaves out."""
 
 import pytest
 import torch
 
-from audiorec_cli.convnet.layers import (
-    global_temporal_pool,
-)
+from audiorec_cli.convnet.layers import global_temporal_pool
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
 

@@ -9,7 +9,7 @@ import pytest
 from audiorec_cli import files
 from audiorec_cli.commands.own_space import OWN_SPACE
 from audiorec_cli.records import Predictions, Tracks
-from two_tastes import N_TRACKS, listed, numbers
+from two_tastes import N_TRACKS, listed, numbers, played_by
 
 
 def test_a_history_is_not_written_over(two_tastes, audiorec):
@@ -85,6 +85,19 @@ def test_a_playlist_is_a_history_by_musicbrainz_ids_alone(two_tastes, audiorec):
     assert "2 tracks, 1 placed by listening, 1 by sound\n" in err
     assert {t % 2 for t in numbers(json.loads(out))} == {1}
     assert not {1, 25} & set(numbers(json.loads(out)))
+
+
+def test_only_factors_of_als_take_in_a_history(two_tastes, audiorec):
+    assert audiorec("factorize", "log.tsv", "--factors", 2, "--model", "bpr")[0] == 0
+    predicted = files.load_predictions("predictions.h5")
+    params = {"factors": files.load_factors("factors.h5").fingerprint}
+    files.save_predictions("predictions.h5", replace(predicted, params=params))
+    (two_tastes / "mine.csv").write_text("track_id\nfolder/1\n")
+    status, out, err = audiorec("recommend", "--history", "mine.csv")
+    assert (status, out) == (1, "")
+    assert "--history takes factors of the model als, and these are of the model bpr" in err
+    for row in listed(audiorec, "u4", "-k", 3):
+        assert int(row["because"].removeprefix("folder/")) in played_by(4)
 
 
 def test_a_history_of_several_asks_whose(two_tastes, audiorec):

@@ -1,4 +1,4 @@
-"""audiorec train --objective rank: thumbs up and down, flipped ones among them."""
+"""Thumbs are read, paired, kept apart from what is tested, and drawn in batches."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,6 @@ def thumbs(*rows, seed_track):
     return Thumbs(seed, track, is_up, np.array(seed_track))
 
 
-# Reading
 @pytest.mark.parametrize(
     "text",
     [
@@ -76,7 +75,6 @@ def test_what_holds_no_thumbs_is_one_line(tmp_path, text, message):
         read_thumbs(tmp_path / "thumbs")
 
 
-# Pairs
 def test_what_most_say_counts():
     rows = np.array([(0, 5, 1), (0, 5, 1), (0, 5, 0), (0, 6, 1), (0, 6, 0), (0, 9, 1), (1, 5, 0)])
     seed, track, is_up = rows[::-1].T
@@ -156,7 +154,6 @@ def test_with_no_pair_to_spare_nothing_is_held_out():
     assert [len(part) for part in parts] == [2, 0, 0]
 
 
-# Learning
 def test_a_pair_and_the_pair_flipped_add_up_whatever_the_margin():
     margins = torch.linspace(-9, 9, 50)
     assert torch.allclose(tuning.loss_of(margins) + tuning.loss_of(-margins), torch.ones(50))

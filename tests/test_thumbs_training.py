@@ -1,4 +1,4 @@
-"""Networks learn from thumbs: the command, from its files to what evaluate makes of it."""
+"""audiorec train --objective rank: thumbs up and down, flipped ones among them."""
 
 import os
 import re
@@ -77,7 +77,6 @@ def test_flipped_thumbs_do_not_hide_what_the_others_say(library, audiorec):
     assert files.load_checkpoint("tuned.h5").settings["tuning"]["moved"] < 0.01
 
 
-# The command
 @pytest.fixture
 def trained(here, mels_file, checkpoint_file, loading_in_process):
     """Mels of 12 tracks, and a network whose test tracks are folder/2 and folder/3."""

@@ -16,7 +16,6 @@ from audiorec_cli import files
 from audiorec_cli.convnet.training import Trainer
 
 SHORT = ("--epochs", 3, "--batch-size", 4, "--lr", 0.01, "--device", "cpu")
-SMALL = ("--layers", 1, "--descriptors", "none")
 
 
 @pytest.fixture
@@ -50,7 +49,7 @@ def test_the_same_seed_gives_the_same_weights(library, audiorec, quick_training)
 def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
     library, audiorec, monkeypatch
 ):
-    longer = ("train", *SHORT, *SMALL, "--epochs", 4)
+    longer = ("train", *SHORT, "--epochs", 4)
     assert audiorec(*longer, "--out", "whole.h5")[0] == 0
     run_epoch = Trainer.run_epoch
 
@@ -59,13 +58,12 @@ def test_after_ctrl_c_the_same_command_goes_on_as_if_nothing_had_been(
             raise KeyboardInterrupt
         run_epoch(trainer, **options)
 
-    monkeypatch.setattr(Trainer, "run_epoch", interrupted)
-    status, _, err = audiorec(*longer, "--out", "cut.h5")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", interrupted)
+        status, _, err = audiorec(*longer, "--out", "cut.h5")
     assert status == 130
     assert err.splitlines()[-1].startswith("cut.h5: stopped after epoch 2: go on with")
     assert files.load_checkpoint("cut.h5").epochs_done == 2
-    monkeypatch.undo()
-    monkeypatch.chdir(library)
     status, _, err = audiorec(*longer, "--out", "cut.h5", "--resume")
     assert status == 0
     assert "going on after epoch 2" in err
@@ -211,7 +209,8 @@ def test_resume_refuses_other_tracks(library, audiorec, mels_file, quick_trainin
 
 
 def test_a_killed_training_goes_on_from_what_it_saved(library, audiorec, loading_in_process):
-    longer = [str(argument) for argument in ("train", *SHORT, *SMALL, "--epochs", 6)]
+    small = ("--layers", 1, "--descriptors", "none")
+    longer = [str(argument) for argument in ("train", *SHORT, *small, "--epochs", 6)]
     script = (
         "from audiorec_cli.commands import train\n"
         "from audiorec_cli.cli import main\n"

@@ -1,6 +1,7 @@
 """Listeners of two tastes, and what `recommend` lists for them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from audiorec_cli.records import Predictions
 N_LOGGED, N_TRACKS, N_USERS = 24, 32, 30
 
 
-def write_two_tastes(folder, audiorec, tracks):
-    """Write a log, its factors and predictions: log.tsv, factors.h5 and predictions.h5.
+def write_two_tastes(audiorec, tracks):
+    """Write log.tsv, and factors.h5 and predictions.h5 of it, to the current folder.
 
     Even listeners play even tracks and odd ones odd tracks, all but a few of their own taste.
     Tracks 24 to 31 are new; predicted factors are of the right taste. The tags are those of the
@@ -20,15 +21,14 @@ def write_two_tastes(folder, audiorec, tracks):
     rng = np.random.default_rng(0)
     lines = ["user_id\ttrack_id\tplays"]
     for user in range(N_USERS):
-        own = [t for t in range(N_LOGGED) if t % 2 == user % 2 and (t // 2 + user // 2) % 4]
-        lines += [f"u{user}\tfolder/{t}\t{1 + rng.integers(9)}" for t in own]
-    (folder / "log.tsv").write_text("\n".join(lines) + "\n")
+        lines += [f"u{user}\tfolder/{t}\t{1 + rng.integers(9)}" for t in sorted(played_by(user))]
+    Path("log.tsv").write_text("\n".join(lines) + "\n")
     assert audiorec("factorize", "log.tsv", "--factors", 2)[0] == 0
     factors = files.load_factors("factors.h5")
-    row_of = factors.log.tracks.row_of_track_id
+    row_of, logged = factors.log.tracks.row_of_track_id, factors.track_factors
     tastes = np.array(
         [
-            np.mean([factors.track_factors[row_of[f"folder/{t}"]] for t in range(p, 24, 2)], axis=0)
+            np.mean([logged[row_of[f"folder/{t}"]] for t in range(p, N_LOGGED, 2)], axis=0)
             for p in (0, 1)
         ]
     )

@@ -335,9 +335,12 @@ def _decode_together(frames, samples_a_frame):
     return samples
 
 
-def _decode_packet(codec, packet, n_frames):
-    """The samples (n,) float32 of that many frames; FFmpeg uses the memory of its own again."""
-    sounds = codec.decode(av.Packet(packet))
+def _decode_packet(codec, data, n_frames):
+    """The samples of that many frames, one float32 a channel in turn; raises as its caller does.
+
+    FFmpeg's own are freed with this call, and the next one uses their memory, which is cached.
+    """
+    sounds = codec.decode(av.Packet(data))
     if len(sounds) != n_frames:
         raise ValueError("a frame without sound")
     return np.frombuffer(b"".join([sound.planes[0] for sound in sounds]), np.float32)

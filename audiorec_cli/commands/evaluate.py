@@ -97,8 +97,9 @@ def evaluate(
     """
     from audiorec_cli import files
 
-    is_of_folds = recipes or keep or device is not Device.auto
-    _require_that_go_together(folds, is_of_folds, is_of_one=checkpoint or predictions)
+    _require_that_go_together(
+        folds, recipes or keep or device is not Device.auto, checkpoint or predictions
+    )
     named = {text.strip() or rounds.NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
     mels_path, factors_path = found("mels", mels), found("factors", factors)
     loaded = files.load_factors(factors_path)
@@ -120,12 +121,13 @@ def evaluate(
     _print(contest, list(named), ranked, protocol, as_json)
 
 
-def _require_that_go_together(folds, is_of_folds, *, is_of_one):
-    if folds is None and is_of_folds:
+def _require_that_go_together(folds, with_folds, without_folds):
+    """Refuse options that are of folds, or of the network in this folder, beside the other."""
+    if folds is None and with_folds:
         raise AudiorecError(
             "--train, --keep and --device go with --folds: add it, or leave them out"
         )
-    if folds is not None and is_of_one:
+    if folds is not None and without_folds:
         raise AudiorecError("--folds trains networks of its own: leave out the ones named")
 
 

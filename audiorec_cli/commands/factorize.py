@@ -209,7 +209,7 @@ def factorize(
 
 
 def _fit_log(log, out, settings, log_settings, holdout):
-    """Read a log, fit factors to it and save them."""
+    """Read a log, fit factors to it and save them; refuse an `out` that cannot be written."""
     from audiorec_cli import files
     from audiorec_cli.listening import logs
 
