@@ -92,8 +92,8 @@ Regularization = Annotated[
     float | None,
     _of_models(
         "regularization",
-        "λ of the penalty on large factors; for vector-exp as a share of the least that leaves "
-        "none.",
+        "λ of the penalty on large factors; for vector-exp as a share of the least λ with which "
+        "all are 0.",
         min=0,
         max=1e6,
     ),
@@ -134,8 +134,8 @@ Until = Annotated[
 HalfLife = Annotated[
     float | None,
     _of_log(
-        "A play counts half after so many days, a quarter after twice as many …, seen from the "
-        "last play.",
+        "A play so many days older than the last one in the log counts half, one twice as old a "
+        "quarter, and so on.",
         min=1e-3,
         metavar="DAYS",
     ),
@@ -185,11 +185,11 @@ def factorize(
     Parquet whose columns have usual names: user_id, track_id (or artist and title), plays. It is
     recognised by its content.
 
-    Taste needs many listeners to tell tracks apart. The history of one person is split into
-    sessions: audiorec factorize my_spotify_data.zip --group-by session
+    Taste needs many listeners to tell tracks apart. The history of one person, of any service, is
+    split into sessions: audiorec factorize my_spotify_data.zip --group-by session
 
-    Podcasts, and what Spotify says was played for under 30 s, are left out. So are broken rows,
-    which are counted and shown; more than 1 % of them is an error.
+    Podcasts, and what Spotify says was played for under 30 s, are left out. So are rows without a
+    listener, a track or a number of plays: these are shown, and more than 1 % of them is an error.
 
     A log with artists only gives factors of artists; join them to songs with: audiorec train
     --match artist. An option that has no part in the model chosen is an error.

@@ -36,8 +36,9 @@ ManifestFile = Annotated[
     Path | None,
     typer.Option(
         metavar="CSV",
-        help="Names new tracks: a column path, and track_id, title, artist, album, genre, isrc "
-        "or mbid.",
+        help="Names tracks in place of their tags: a column path, below AUDIO, and any of "
+        "track_id, title, artist, album, genre, isrc and mbid. Tracks that OUT holds keep their "
+        "names.",
     ),
 ]
 Excerpts = Annotated[
@@ -76,7 +77,8 @@ Retry = Annotated[
     bool,
     typer.Option(
         "--retry",
-        help="Try files again that failed before and have not changed.",
+        help="Try files again that failed and have not changed, as with a longer --time-limit; "
+        "those that have changed are tried anyway.",
         rich_help_panel=AGAIN,
     ),
 ]
