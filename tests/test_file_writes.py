@@ -130,10 +130,7 @@ def test_a_kill_at_any_step_of_a_write_leaves_all_of_it_or_nothing(tmp_path, mel
         path.write_bytes(original)
         status = append_and_die(path, last_step)
         n_tracks = len(files.load_mels(path).tracks)
-        assert status in (0, 9)
         outcomes.add((status, n_tracks))
-        if not status:
-            assert n_tracks == 43
         table = files.load_mels(path).tracks
         columns = {c: getattr(table, c)[0] for c in Tracks.columns()} | {"track_id": "after"}
         after = AnalysedTrack(

@@ -97,9 +97,8 @@ def evaluate(
     """
     from audiorec_cli import files
 
-    _require_that_go_together(
-        folds, recipes or keep or device is not Device.auto, checkpoint or predictions
-    )
+    with_folds = recipes or keep or device is not Device.auto
+    _require_that_go_together(folds, with_folds, without_folds=checkpoint or predictions)
     named = {text.strip() or rounds.NETWORK: rounds.recipe_of(text) for text in recipes or [""]}
     mels_path, factors_path = found("mels", mels), found("factors", factors)
     loaded = files.load_factors(factors_path)
@@ -121,7 +120,7 @@ def evaluate(
     _print(contest, list(named), ranked, protocol, as_json)
 
 
-def _require_that_go_together(folds, with_folds, without_folds):
+def _require_that_go_together(folds, with_folds, *, without_folds):
     """Refuse options that are of folds, or of the network in this folder, beside the other."""
     if folds is None and with_folds:
         raise AudiorecError(
