@@ -18,7 +18,7 @@ ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
 START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
 KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
-HELD_UP_S = 5.0  # as long may one item hold up those behind it
+HELD_UP_S = 5.0  # as long may an item in work hold up those behind it
 
 
 def usable_cores():
@@ -150,7 +150,6 @@ class _Supervisor:
         self._results = {}
         self._died_once, self._failed_starts = set(), 0
         self._workers = [self._start() for _ in range(min(n_workers, len(items)))]
-        self._head, self._head_since = None, time.monotonic()
 
     def run(self, time_limit_s):
         looked = time.monotonic()
@@ -222,12 +221,16 @@ class _Supervisor:
         places = self._undelivered
         while places and places[0] in self._results:
             yield self._taken(places.popleft())
-        if places and places[0] != self._head:
-            self._head, self._head_since = places[0], time.monotonic()
-        if time.monotonic() - self._head_since > HELD_UP_S:
+        if places and self._in_work_s(places[0]) > HELD_UP_S:
             for place in [place for place in places if place in self._results]:
                 places.remove(place)
                 yield self._taken(place)
+
+    def _in_work_s(self, place):
+        for worker in self._workers:
+            if worker.is_ready and worker.places and worker.places[0] == place:
+                return time.monotonic() - worker.since
+        return 0.0
 
     def _taken(self, place):
         return self._items[place], self._results.pop(place)

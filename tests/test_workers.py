@@ -1,5 +1,6 @@
 """Workers that hang, die or fail: the rest goes on, in order."""
 
+import contextlib
 import os
 import signal
 import time
@@ -12,6 +13,13 @@ from audiorec_cli.workers import Lost, supervised_map
 
 def nothing():
     """What a worker needs before it begins."""
+
+
+def start_late():
+    """The first worker that asks takes longer to start than others to work."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir("late")
+        time.sleep(2)
 
 
 def double(item):
@@ -49,6 +57,12 @@ def test_what_takes_long_is_overtaken(monkeypatch):
     assert sorted(items) == list(range(40))
     assert items[:3] == [0, 1, 2]
     assert 3 in items[-2:]  # one may wait behind it for the same worker
+
+
+def test_what_waits_for_its_worker_to_start_is_not_overtaken(monkeypatch, here):
+    monkeypatch.setattr(workers, "HELD_UP_S", 0.2)
+    items = [item for item, _ in run(double, [0, 1, 2, 4, 5, 6], prepare=start_late)]
+    assert items == [0, 1, 2, 4, 5, 6]
 
 
 def test_a_worker_that_dies_once_over_an_item_tries_again(tmp_path):
