@@ -46,6 +46,15 @@ def test_evaluate_beside_all_scores(bench):
     assert re.search(r"time \d+ s, \d+\.\d\d of the", out)
 
 
+def test_training_beside_loading(bench_within):
+    few = ("--device", "cpu", "--tracks", 8, "--epochs", 2)
+    out = bench_within("train.py", *few, "--variants", "as it is", "bfloat16")
+    header, *lines = [line.split("\t") for line in out.splitlines()[1:]]
+    assert header[:2] == ["preset", "variant"]
+    assert [line[0] for line in lines[::2]] == ["spotify2014", "nips2013", "modern"]
+    assert all(float(speed) > 0 for line in lines for speed in line[3:])
+
+
 def test_mels_beside_librosa(bench, here):
     main = 'if __name__ == "__main__":'
     shorter = f"SECONDS, IN_A_ROW, WORKER_ROUNDS = 40, 1, 1\n{main}"

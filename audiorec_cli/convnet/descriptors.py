@@ -188,7 +188,11 @@ def repetition(cepstra):
 
 def _quantiles(values, n):
     """(batch, n) evenly spaced quantiles, from the least to the largest, of (batch, n_values)."""
-    return values.quantile(torch.linspace(0, 1, n, device=values.device), dim=-1).T
+    # as quantile() does, which torch before 2.12 cannot compile
+    places = torch.linspace(0, 1, n, device=values.device) * (values.shape[-1] - 1)
+    below, above = places.floor(), places.ceil()
+    ordered = values.sort(dim=-1).values
+    return torch.lerp(ordered[:, below.long()], ordered[:, above.long()], places - below)
 
 
 def _correlation(one, other, lags):

@@ -26,7 +26,10 @@ OTHER_NETWORK = (
 
 
 def pick_device(name):
-    """The torch device for auto, cpu, cuda or mps. Raises AudiorecError when it is not there."""
+    """The torch device for auto, cpu, cuda or mps. Raises AudiorecError when it is not there.
+
+    From then on, what CUDA computes depends on the seed alone, and products are in TensorFloat-32.
+    """
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -36,6 +39,9 @@ def pick_device(name):
         name = next(device for device, there in available.items() if there)
     if not available[name]:
         raise AudiorecError(f"no {name} device on this machine: use --device cpu or --device auto")
+    if name == "cuda":
+        torch.backends.cudnn.deterministic = True
+        torch.set_float32_matmul_precision("high")  # as cuDNN has it for convolutions
     return torch.device(name)
 
 
@@ -98,8 +104,8 @@ def _compiled(network):
         yield
     except TorchDynamoException as error:
         raise AudiorecError(
-            "torch.compile does not work on this machine; it needs a C++ compiler, or Triton for a "
-            "GPU: train without --compile"
+            f"torch.compile does not work on this machine with torch {torch.__version__}; it needs a "
+            "C++ compiler, or Triton for a GPU: train without --compile"
         ) from error
 
 
