@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.cli import main
 from audiorec_cli.convnet import descriptors, loading, presets
 from audiorec_cli.convnet.network import Network

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.audio.settings import SpectrogramSettings
+from audiorec_cli.audio.spectrogram import log_mel_spectrogram
 from audiorec_cli.convnet.activations import (
     OUTPUT,
     layer_responses,

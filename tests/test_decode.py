@@ -13,7 +13,8 @@ import soundfile
 
 from audiorec_cli.audio.analysis import analyse
 from audiorec_cli.audio.decode import Undecodable, read_excerpts
-from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.audio.settings import SpectrogramSettings
+from audiorec_cli.audio.spectrogram import log_mel_spectrogram
 from audiorec_cli.audio.with_av import AvSound
 from audiorec_cli.audio.with_graph import GraphSound
 from audiorec_cli.records import Failure

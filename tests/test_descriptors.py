@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from audiorec_cli.audio.spectrogram import SpectrogramSettings, log_mel_spectrogram
+from audiorec_cli.audio.settings import SpectrogramSettings
+from audiorec_cli.audio.spectrogram import log_mel_spectrogram
 from audiorec_cli.convnet.descriptors import (
     N_MOMENTS,
     N_PERIODS,

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.convnet import descriptors, onnx_export, presets
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings

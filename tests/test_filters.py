@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.convnet.filters import by_similarity, first_filters
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings

@@ -9,7 +9,8 @@ import soundfile
 
 from audiorec_cli import files
 from audiorec_cli.audio import analysis
-from audiorec_cli.audio.spectrogram import SpectrogramSettings, mel_filterbank
+from audiorec_cli.audio.settings import SpectrogramSettings
+from audiorec_cli.audio.spectrogram import mel_filterbank
 from audiorec_cli.records import Failure
 
 

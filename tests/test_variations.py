@@ -150,8 +150,8 @@ def test_a_machine_without_a_compiler_is_one_line(library, audiorec, monkeypatch
     status, _, err = audiorec("train", *SHORT, "--epochs", 1, "--compile")
     assert status == 1
     assert err.splitlines()[-1] == (
-        f"error: torch.compile does not work on this machine with torch {torch.__version__}; it "
-        "needs a C++ compiler, or Triton for a GPU: train without --compile"
+        f"error: torch.compile does not work here with torch {torch.__version__}; it needs a C++ "
+        "compiler, or Triton for a GPU: train without --compile"
     )
     torch._dynamo.reset()
 

@@ -11,7 +11,6 @@ from threadpoolctl import threadpool_limits
 
 from audiorec_cli.audio.decode import Undecodable, read_excerpts
 from audiorec_cli.audio.library import read_tags
-from audiorec_cli.audio.spectrogram import as_float16, log_mel_spectrogram
 from audiorec_cli.records import AnalysedTrack, Failure
 from audiorec_cli.workers import Lost, supervised_map
 
@@ -75,6 +74,8 @@ def analyse(path, *, folder, settings, excerpts):
 
 
 def _mel(excerpt, settings):
+    from audiorec_cli.audio.spectrogram import as_float16, log_mel_spectrogram
+
     mel = log_mel_spectrogram(excerpt.samples, settings)
     if not np.isfinite(mel).all():
         raise Undecodable("holds samples that are not finite numbers, or too large to be sound")
@@ -108,6 +109,8 @@ def _lost(folder, path, why):
 
 def prepare_worker():
     """Make this process one that analyses files, and nothing else, from now on."""
+    from audiorec_cli.audio import spectrogram  # noqa: F401 - before any file's time runs
+
     threadpool_limits(1)  # the workers are the parallelism
     # what decoders write to stderr is no message of ours
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

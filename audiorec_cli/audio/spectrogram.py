@@ -1,6 +1,5 @@
 """The log-mel spectrogram that the network hears."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -9,32 +8,6 @@ from scipy import fft, sparse
 from audiorec_cli.mel_scale import edges_of_filters
 
 FRAMES_AT_A_TIME = 64  # few enough to stay in a core's cache
-
-
-@dataclass(frozen=True)
-class SpectrogramSettings:
-    """How sound becomes a spectrogram; the defaults are [A]'s 599 frames x 128 mel bins.
-
-    sample_rate : Hz; n_fft, hop_length : samples; seconds : of the excerpt
-    compression : c in log(1 + c · mel), as in Dieleman & Schrauwen, ICASSP 2014
-    """
-
-    sample_rate: int = 22_050
-    n_fft: int = 2048
-    hop_length: int = 1102
-    n_mels: int = 128
-    seconds: float = 30.0
-    compression: float = 10_000.0
-
-    @property
-    def n_samples(self):
-        """Samples of an excerpt."""
-        return round(self.seconds * self.sample_rate)
-
-    @property
-    def n_frames(self):
-        """Frames of an excerpt, without padding at its ends."""
-        return 1 + (self.n_samples - self.n_fft) // self.hop_length
 
 
 def log_mel_spectrogram(samples, settings):

@@ -240,7 +240,7 @@ def _enter_listening(contest, candidates, one, seed):
 
 def _enter_baselines(contest, candidates, one, mels_path, seed):
     from audiorec_cli import files
-    from audiorec_cli.audio.spectrogram import SpectrogramSettings
+    from audiorec_cli.audio.settings import SpectrogramSettings
     from audiorec_cli.evaluation.baselines import Learnt, predict_by_baselines
     from audiorec_cli.evaluation.features import Sound
 

@@ -119,7 +119,7 @@ def mels(
     """
     from audiorec_cli import files
     from audiorec_cli.audio.analysis import analyse_all
-    from audiorec_cli.audio.spectrogram import SpectrogramSettings
+    from audiorec_cli.audio.settings import SpectrogramSettings
 
     paths = _audio_paths(audio, out)
     files.require_writable(out, "mels")

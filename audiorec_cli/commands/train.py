@@ -114,7 +114,7 @@ def settings_of_arguments(mels_path, library, arguments):
     Raises AudiorecError where they make no network for its spectrograms, or exclude each other.
     """
     from audiorec_cli import files
-    from audiorec_cli.audio.spectrogram import SpectrogramSettings
+    from audiorec_cli.audio.settings import SpectrogramSettings
 
     if arguments["epochs"] is not None and arguments["updates"] is not None:
         raise AudiorecError("--epochs and --updates both say how long to train: give one of them")

@@ -104,8 +104,8 @@ def _compiled(network):
         yield
     except TorchDynamoException as error:
         raise AudiorecError(
-            f"torch.compile does not work on this machine with torch {torch.__version__}; it needs a "
-            "C++ compiler, or Triton for a GPU: train without --compile"
+            f"torch.compile does not work here with torch {torch.__version__}; it needs a C++ "
+            "compiler, or Triton for a GPU: train without --compile"
         ) from error
 
 

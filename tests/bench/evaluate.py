@@ -22,7 +22,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
 from audiorec_cli.records import (

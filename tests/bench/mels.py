@@ -22,7 +22,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from audiorec_cli.audio.analysis import analyse, prepare_worker
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.records import Failure
 from audiorec_cli.workers import process_pool
 
@@ -35,7 +35,7 @@ JINGLE_S, MIX_S = 30, 3 * 3600
 PEAK = """
 import sys
 from audiorec_cli.audio.analysis import analyse
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 track = analyse(sys.argv[1], folder=".", settings=SpectrogramSettings(), excerpts=1)
 # not getrusage, whose peak is also that of the process that started this one
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))

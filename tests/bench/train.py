@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from audiorec_cli import files
-from audiorec_cli.audio.spectrogram import SpectrogramSettings
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.convnet.loading import EpochSampler, Excerpts, Loader, closing_loaders
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.presets import PRESETS, Grid, settings_of
