@@ -4,8 +4,8 @@ import librosa
 import numpy as np
 import pytest
 
+from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.audio.spectrogram import (
-    SpectrogramSettings,
     as_float16,
     log_mel_spectrogram,
     mel_filterbank,
