@@ -188,7 +188,7 @@ def repetition(cepstra):
 
 def _quantiles(values, n):
     """(batch, n) evenly spaced quantiles, from the least to the largest, of (batch, n_values)."""
-    # as quantile() does, which torch before 2.12 cannot compile
+    # as quantile() does, which torch 2.11 cannot compile
     places = torch.linspace(0, 1, n, device=values.device) * (values.shape[-1] - 1)
     below, above = places.floor(), places.ceil()
     ordered = values.sort(dim=-1).values
