@@ -18,7 +18,7 @@ ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
 START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
 KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
-HELD_UP_S = 5.0  # as long may an item in work hold up those behind it
+HELD_UP_S = 5.0  # as long may one item hold up those behind it
 
 
 def usable_cores():
@@ -148,7 +148,7 @@ class _Supervisor:
         self._todo = deque(range(len(items)))
         self._undelivered = deque()  # places of the items that were given out, in order
         self._results = {}
-        self._died_once, self._failed_starts = set(), 0
+        self._died_once, self._handed_back, self._failed_starts = set(), set(), 0
         self._workers = [self._start() for _ in range(min(n_workers, len(items)))]
 
     def run(self, time_limit_s):
@@ -213,6 +213,7 @@ class _Supervisor:
             self._results[places.pop(0)] = why
         else:
             self._died_once.update(places[:1])
+        self._handed_back.update(places)
         self._todo.extendleft(reversed(places))
         self._workers[self._workers.index(worker)] = self._start()
 
@@ -221,14 +222,15 @@ class _Supervisor:
         places = self._undelivered
         while places and places[0] in self._results:
             yield self._taken(places.popleft())
-        if places and self._in_work_s(places[0]) > HELD_UP_S:
+        if places and self._held_up_s(places[0]) > HELD_UP_S:
             for place in [place for place in places if place in self._results]:
                 places.remove(place)
                 yield self._taken(place)
 
-    def _in_work_s(self, place):
+    def _held_up_s(self, place):
+        """How long an item has held up others: not while it waits for a worker's first start."""
         for worker in self._workers:
-            if worker.is_ready and worker.places and worker.places[0] == place:
+            if place in worker.places and (worker.is_ready or place in self._handed_back):
                 return time.monotonic() - worker.since
         return 0.0
 

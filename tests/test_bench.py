@@ -52,6 +52,8 @@ def test_training_beside_loading(bench_within):
     header, *lines = [line.split("\t") for line in out.splitlines()[1:]]
     assert header[:2] == ["preset", "variant"]
     assert [line[0] for line in lines[::2]] == ["spotify2014", "nips2013", "modern"]
+    assert [line[1] for line in lines[:2]] == ["as it is", "bfloat16"]
+    assert all(len(line) == len(header) for line in lines)
     assert all(float(speed) > 0 for line in lines for speed in line[3:])
 
 

@@ -65,6 +65,15 @@ def test_what_waits_for_its_worker_to_start_is_not_overtaken(monkeypatch, here):
     assert items == [0, 1, 2, 4, 5, 6]
 
 
+def test_what_was_handed_back_and_waits_is_overtaken(monkeypatch, tmp_path):
+    monkeypatch.setattr(workers, "HELD_UP_S", 0.5)
+    path = str(tmp_path / "dies")
+    open(path, "w").close()
+    items = [item for item, _ in run(hang_or_die, [0, 1, path, 4, "hangs"], time_limit_s=4)]
+    assert sorted(items, key=str) == sorted([0, 1, path, 4, "hangs"], key=str)
+    assert items.index(4) < items.index(path)
+
+
 def test_a_worker_that_dies_once_over_an_item_tries_again(tmp_path):
     path = str(tmp_path / "dies")
     open(path, "w").close()

@@ -28,7 +28,8 @@ OTHER_NETWORK = (
 def pick_device(name):
     """The torch device for auto, cpu, cuda or mps. Raises AudiorecError when it is not there.
 
-    From then on, what CUDA computes depends on the seed alone, and products are in TensorFloat-32.
+    From then on cuDNN repeats itself bit for bit on one machine, and products on CUDA are in
+    TensorFloat-32.
     """
     available = {
         "cuda": torch.cuda.is_available(),

@@ -26,6 +26,7 @@ from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.presets import PRESETS, Grid, settings_of
 from audiorec_cli.convnet.training import CACHE_BYTES, Trainer, pick_device
 from audiorec_cli.records import AnalysedTrack, Tracks
+from audiorec_cli.workers import usable_cores
 
 SPECTROGRAM = SpectrogramSettings()
 GRID = Grid(SPECTROGRAM.n_frames, SPECTROGRAM.sample_rate, SPECTROGRAM.hop_length)
@@ -39,7 +40,7 @@ VARIANTS = {
 
 
 class Ready:
-    """Batches that were loaded before, of n excerpts together."""
+    """Batches that were loaded before."""
 
     def __init__(self, batches):
         self._batches = batches
@@ -70,7 +71,7 @@ def main():
     arguments = _arguments()
     device = pick_device(arguments.device)
     name = torch.cuda.get_device_name() if device.type == "cuda" else device.type
-    print(f"{name}, torch {torch.__version__}, {len(os.sched_getaffinity(0))} cores")
+    print(f"{name}, torch {torch.__version__}, {usable_cores()} cores")
     print("preset", "variant", "a batch", "alone", "background", "in turn", sep="\t")
     with tempfile.TemporaryDirectory() as folder:
         mels = os.path.join(folder, "mels.h5")
@@ -83,7 +84,7 @@ def main():
 def _arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--tracks", type=int, default=4000)
+    parser.add_argument("--tracks", type=int, default=2000)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--batch-size", type=int, help="the preset's if not given")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
