@@ -90,3 +90,11 @@ def test_similar_starts_without_torch_librosa_or_sklearn(tmp_path, predictions_f
     )
     assert "rapidfuzz" in loaded
     assert loaded.isdisjoint(HEAVY)
+
+
+def test_mels_hands_out_files_without_scipy(tmp_path, write_tone):
+    write_tone(tmp_path / "audio/tone.wav", 4.0)
+    code = "if __name__ == '__main__':\n    from audiorec_cli.cli import main\n"
+    loaded = modules_loaded_by(f"{code}    assert main(['mels', 'audio', 'out.h5']) == 0", tmp_path)
+    assert "h5py" in loaded
+    assert "scipy" not in loaded

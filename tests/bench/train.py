@@ -4,9 +4,10 @@
     python tests/bench/train.py --device cpu --tracks 256
 
 Spectrograms of noise are written to a file in a temporary folder, and each network trains on them
-with the settings of its preset: on batches that were loaded beforehand, on those that a process of
-its own loads meanwhile, as `audiorec train` does, and on those that are loaded in turn. Printed are
-excerpts a second, of the quickest epoch; the first, in which the cache fills, does not count.
+with the settings of its preset, but all to the least squared error: on batches that were loaded
+beforehand, on those that a process of its own loads meanwhile, as `audiorec train` does, and on
+those that are loaded in turn. Printed are excerpts a second, of the quickest epoch; the first, in
+which the cache fills, does not count.
 """
 
 import argparse
@@ -89,7 +90,10 @@ def _arguments():
     parser.add_argument("--batch-size", type=int, help="the preset's if not given")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=list(PRESETS))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.epochs < 2:
+        parser.error("--epochs: 2 at least, for the first does not count")
+    return arguments
 
 
 def _write_noise(path, n_tracks):
