@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -17,8 +18,12 @@ ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
 ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
 START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
+# No module comes from the current folder; and no threads, which a fork would lack: processes are
+# the parallelism.
+VARIABLES = {"PYTHONSAFEPATH": "1", "OPENBLAS_NUM_THREADS": "1"}
 KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
 HELD_UP_S = 5.0  # as long may one item hold up those behind it
+LOADER_MODULES = ("audiorec_cli.convnet.loading",)  # that the process of a Loader needs
 
 
 def usable_cores():
@@ -28,30 +33,83 @@ def usable_cores():
     return os.cpu_count() or 1
 
 
-def process_pool(workers=None, *, initializer=None):
+def process_pool(workers=None, *, modules=()):
     """A pool of processes, as many as there are cores unless a number is given.
 
-    They are spawned, for an open HDF5 file does not survive a fork. Submit to it within
-    `deaf_to_ctrl_c`: Ctrl-C is for the process that holds the results.
+    modules : names of those that the processes need
+    Submit to it within `starting_processes`.
     """
-    context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
-        workers or usable_cores(), mp_context=context, initializer=initializer
+        workers or usable_cores(),
+        mp_context=process_context(modules),
+        initializer=end_with_parent,
     )
 
 
+def process_context(modules):
+    """What starts processes, none of them a fork of this one, which open HDF5 files do not survive.
+
+    On Linux they are forks of one that has loaded the modules, which each would else do anew.
+    """
+    if sys.platform != "linux":  # elsewhere forks are no safe ground for system libraries
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    return context
+
+
+def load_ahead(modules):
+    """Begin to load what processes will need, where they share it, and go on meanwhile."""
+    if process_context(modules).get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        with starting_processes():
+            forkserver.ensure_running()
+
+
 @contextlib.contextmanager
-def deaf_to_ctrl_c():
-    """Processes that are started within never receive Ctrl-C, not even while they start."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # starting it would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def starting_processes():
+    """Processes that are started within are safe from Ctrl-C and from the current folder.
+
+    They never receive Ctrl-C, not even while they start: it is for the process that holds the
+    results. And they import nothing that lies in the current folder, as Python does that is
+    started to run a line of code: it is full of files that others made.
+    """
+    with _environment(VARIABLES):
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
+        resource_tracker.ensure_running()  # starting it would lift the mask
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _environment(variables):
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def end_with_parent(*_):
+    """Called in a process: end it as soon as the one that started it has, however that came."""
+    sentinel = multiprocessing.parent_process().sentinel
+
+    def wait():
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -77,10 +135,11 @@ class Lost(Enum):
     TIMED_OUT = "the time limit ran out"
 
 
-def supervised_map(function, items, *, workers=None, time_limit_s, prepare):
+def supervised_map(function, items, *, workers=None, time_limit_s, prepare, modules=()):
     """Call function(item) in worker processes that may hang or die without harm to the rest.
 
     prepare : called by each worker before its first item; time_limit_s : seconds an item
+    modules : names of those that the workers need
     Yields (item, result) in the order of the items; those that take long are overtaken. A worker
     that dies, or takes longer than the limit over one item, is replaced, and the item's result is
     a Lost; one that died over an item is given a second try. An exception in a worker is raised
@@ -89,7 +148,8 @@ def supervised_map(function, items, *, workers=None, time_limit_s, prepare):
     Each worker has a pipe of its own: one that all share, and its lock, would be left in pieces
     by a worker that dies.
     """
-    supervisor = _Supervisor(function, list(items), workers or usable_cores(), prepare)
+    start = partial(_Worker, process_context(modules), function, prepare)
+    supervisor = _Supervisor(start, list(items), workers or usable_cores())
     try:
         yield from supervisor.run(time_limit_s)
     finally:
@@ -99,12 +159,11 @@ def supervised_map(function, items, *, workers=None, time_limit_s, prepare):
 class _Worker:
     """A process and the items that it was given, the first of them in work."""
 
-    def __init__(self, function, prepare):
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, context, function, prepare):
         self.connection, theirs = context.Pipe()
         arguments = theirs, function, prepare
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        with deaf_to_ctrl_c():
+        with starting_processes():
             self.process.start()
         theirs.close()
         self.places = deque()
@@ -142,8 +201,8 @@ def _serve(connection, function, prepare):
 class _Supervisor:
     """Gives items to workers, takes results, and sees to it that every item has one."""
 
-    def __init__(self, function, items, n_workers, prepare):
-        self._start = partial(_Worker, function, prepare)
+    def __init__(self, start, items, n_workers):
+        self._start = start
         self._items = items
         self._todo = deque(range(len(items)))
         self._undelivered = deque()  # places of the items that were given out, in order

@@ -12,12 +12,14 @@ import typer.main
 from scipy.sparse import csr_matrix
 from torch.utils.data import DataLoader
 
-from audiorec_cli import files
+from audiorec_cli import files, workers
+from audiorec_cli.audio import analysis
 from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.cli import main
 from audiorec_cli.convnet import descriptors, loading, presets
 from audiorec_cli.convnet.network import Network
 from audiorec_cli.convnet.settings import NetworkSettings
+from audiorec_cli.demo import library
 from audiorec_cli.records import (
     AnalysedTrack,
     Checkpoint,
@@ -31,6 +33,12 @@ from two_tastes import write_two_tastes
 
 built_command = functools.cache(typer.main.get_command)
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers_start_soon():
+    """One process loads what the workers of any command need, once for all tests."""
+    workers.load_ahead([*analysis.MODULES, *workers.LOADER_MODULES, library.__name__])
 
 
 @pytest.fixture

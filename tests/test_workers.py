@@ -3,12 +3,22 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from audiorec_cli import workers
 from audiorec_cli.workers import Lost, supervised_map
+
+# As the installed command: Python itself adds the current folder for one line of code.
+COMMAND = """
+import sys
+sys.path.remove("")
+from audiorec_cli.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def nothing():
@@ -118,3 +128,53 @@ def test_an_exception_keeps_its_traceback():
 
 def test_nothing_to_do_needs_no_worker():
     assert run(double, []) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["mels audio out.h5", "train --epochs 1 --batch-size 4 --device cpu"],
+)
+def test_files_of_the_current_folder_are_no_modules(
+    here, write_tone, mels_file, factors_file, command
+):
+    write_tone("audio/a.wav", 4.0)
+    mels_file("mels.h5")
+    factors_file("factors.h5")
+    for name in ("numpy", "pickle", "socket", "tempfile", "torch"):
+        (here / f"{name}.py").write_text("open('was imported', 'w'); raise ImportError")
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *command.split()], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert not os.path.exists("was imported")
+
+
+def test_a_process_ends_with_the_one_that_started_it(here):
+    script = """
+import os, time
+from audiorec_cli import workers
+
+def tell():
+    with open("pid", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename("pid", "worker")
+    time.sleep(600)
+
+if __name__ == "__main__":
+    pool = workers.process_pool(1)
+    with workers.starting_processes():
+        pool.submit(tell)
+    time.sleep(600)
+"""
+    (here / "script.py").write_text(script)
+    with subprocess.Popen([sys.executable, "script.py"]) as parent:
+        while not os.path.exists("worker"):
+            assert parent.poll() is None
+            time.sleep(0.02)
+        parent.kill()
+    worker = int((here / "worker").read_text())
+    with contextlib.suppress(ProcessLookupError):
+        for _ in range(500):
+            os.kill(worker, 0)
+            time.sleep(0.02)
+        pytest.fail("the worker goes on")

@@ -56,17 +56,17 @@ def _make(unfinished):
 
 def _write(settings, folder, workers):
     from audiorec_cli.demo import library
-    from audiorec_cli.workers import deaf_to_ctrl_c, process_pool
+    from audiorec_cli.workers import process_pool, starting_processes
 
     tracks = library.plan_library(settings)
     console.note(f"{len(tracks)} tracks and {settings.listeners} listeners, all of them simulated")
     write = functools.partial(library.write_track, folder=folder, settings=settings)
     with (
-        process_pool(workers) as pool,
+        process_pool(workers, modules=[library.__name__]) as pool,
         console.progress("demo", total=len(tracks), unit="tracks") as advance,
     ):
         try:
-            with deaf_to_ctrl_c():
+            with starting_processes():
                 written = pool.map(write, tracks)
             for _ in written:
                 advance()

@@ -43,7 +43,9 @@ def predict(
 
 def write_predictions(*, mels, checkpoint, out, batch_size=32, device=Device.auto):
     """Predict the tracks of the mels file with the checkpoint and write them to `out`."""
-    from audiorec_cli import files
+    from audiorec_cli import files, workers
+
+    workers.load_ahead(workers.LOADER_MODULES)  # while this process loads torch
     from audiorec_cli.convnet import inference, training
     from audiorec_cli.records import Predictions
 

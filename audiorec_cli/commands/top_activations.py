@@ -53,7 +53,9 @@ def top_activations(
     the middle of what the filter hears; elsewhere it is the moment that, were the whole excerpt to
     sound like it, would make the unit fire most. A line a filter tells what its tracks share.
     """
-    from audiorec_cli import files
+    from audiorec_cli import files, workers
+
+    workers.load_ahead(workers.LOADER_MODULES)  # while this process loads torch
     from audiorec_cli.convnet import inference, training
 
     _require_folder(out, relative_to, format_)

@@ -92,7 +92,9 @@ def train(
     van den Oord, Dieleman and Schrauwen 2013.
     """
     arguments = dict(locals())
-    from audiorec_cli import files
+    from audiorec_cli import files, workers
+
+    workers.load_ahead(workers.LOADER_MODULES)  # while this process loads torch
     from audiorec_cli.convnet.training import pick_device
 
     if is_by_thumbs(arguments):

@@ -7,7 +7,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from audiorec_cli.errors import AudiorecError
-from audiorec_cli.workers import deaf_to_ctrl_c
+from audiorec_cli.workers import (
+    LOADER_MODULES,
+    end_with_parent,
+    process_context,
+    starting_processes,
+)
 
 EXCERPTS_FOR_STATISTICS = 10_000
 SMALLEST_DEVIATION = 1e-4
@@ -135,7 +140,8 @@ class Loader:
             sampler=self._sampler,
             pin_memory=pin_memory,
             num_workers=1,
-            multiprocessing_context="spawn",
+            multiprocessing_context=process_context(LOADER_MODULES),
+            worker_init_fn=end_with_parent,
             persistent_workers=True,
             prefetch_factor=4,
             # of its own, so that starting a loader leaves the random numbers of dropout alone
@@ -149,7 +155,7 @@ class Loader:
     def epoch(self, epoch):
         """Yield (mels (batch, n_mels, n_frames) float16, targets or indices) through one epoch."""
         self._sampler.epoch = epoch
-        with deaf_to_ctrl_c():
+        with starting_processes():
             batches = iter(self._batches)
         yield from batches
 
