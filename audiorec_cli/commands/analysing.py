@@ -6,7 +6,7 @@ import time
 from audiorec_cli import console
 from audiorec_cli.records import Failure
 
-SECONDS_BETWEEN_WRITES = 1.0
+SECONDS_BETWEEN_WRITES = 2.0
 EXCERPTS_A_WRITE = 256
 EXCERPTS_AN_EXCHANGE = 1024  # some 150 MB; it writes the whole file anew
 FAILURES_SHOWN = 5
