@@ -18,9 +18,7 @@ ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
 ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
 START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
-# No module comes from the current folder; and no threads, which a fork would lack: processes are
-# the parallelism.
-VARIABLES = {"PYTHONSAFEPATH": "1", "OPENBLAS_NUM_THREADS": "1"}
+VARIABLES = {"OPENBLAS_NUM_THREADS": "1"}  # a fork has no threads: processes are the parallelism
 KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
 HELD_UP_S = 5.0  # as long may one item hold up those behind it
 LOADER_MODULES = ("audiorec_cli.convnet.loading",)  # that the process of a Loader needs
@@ -69,11 +67,9 @@ def load_ahead(modules):
 
 @contextlib.contextmanager
 def starting_processes():
-    """Processes that are started within are safe from Ctrl-C and from the current folder.
+    """Processes that are started within never receive Ctrl-C, not even while they start.
 
-    They never receive Ctrl-C, not even while they start: it is for the process that holds the
-    results. And they import nothing that lies in the current folder, as Python does that is
-    started to run a line of code: it is full of files that others made.
+    It is for the process that holds the results.
     """
     with _environment(VARIABLES):
         if not hasattr(signal, "pthread_sigmask"):

@@ -16,8 +16,8 @@ from audiorec_cli.workers import Lost, supervised_map
 COMMAND = """
 import sys
 sys.path.remove("")
-from audiorec_cli.cli import main
-sys.exit(main(sys.argv[1:]))
+from audiorec_cli.__main__ import run
+run()
 """
 
 
