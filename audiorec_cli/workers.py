@@ -1,5 +1,6 @@
 """Worker processes, and the work that Ctrl-C must not cut in two."""
 
+import atexit
 import contextlib
 import multiprocessing.connection
 import os
@@ -63,6 +64,17 @@ def load_ahead(modules):
 
         with starting_processes():
             forkserver.ensure_running()
+        atexit.register(_stop_loading)
+
+
+def _stop_loading():
+    """End what load_ahead began, which would else hold stderr until it has loaded all."""
+    from multiprocessing.forkserver import _forkserver
+
+    pid = getattr(_forkserver, "_forkserver_pid", None)  # which nothing public tells
+    if pid is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

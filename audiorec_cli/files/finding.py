@@ -76,20 +76,21 @@ def describe(path):
             "factorize, train, predict or recommend --all-users wrote"
         )
     with opened(path, kind) as file:
-        datasets = dict(walk(file))
+        datasets = dict(walk(file.id))
         texts = {name: attribute(file, name) for name in TEXT_ATTRIBUTES}
         return {
             "kind": kind,
             "schema_version": int(file.attrs["schema_version"]),
             **{name: text for name, text in texts.items() if text},
             "rows": {
-                group: len(datasets[column])
+                group: datasets[column].shape[0]
                 for group, column in ROWS_OF.items()
                 if column in datasets
             },
             "settings": params(file),
             "datasets": {
-                name: f"{dataset.shape} {dtype_name(dataset)}" for name, dataset in datasets.items()
+                name: f"{dataset.shape} {dtype_name(dataset.dtype)}"
+                for name, dataset in datasets.items()
             },
         }
 

@@ -7,6 +7,7 @@ storage, no virtual datasets, no filters, no types, shapes or sizes but those wr
 import contextlib
 import errno
 import json
+import math
 import os
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def attribute(file, name):
 
 def _check_datasets(file, kind):
     """Hold every object of the file against the schema; ValueError names the first misfit."""
-    found = dict(walk(file))
+    found = dict(walk(file.id))
     needed = [name for name, field in SCHEMA[kind].items() if not field.optional]
     missing = [name for name in needed if not name.endswith("*") and name not in found]
     if missing:
@@ -136,50 +137,54 @@ def _check_datasets(file, kind):
         if field is None:
             raise ValueError(f"{name} does not belong there")
         _check_dataset(name, dataset, field, lengths)
-        stored += dataset.id.get_storage_size()
+        stored += dataset.get_storage_size()
     if stored > file.id.get_filesize():
         raise ValueError("it claims more data than it holds")
 
 
 def walk(group, prefix=""):
-    """Every dataset below `group` by name; hard links only, so nothing leads out of the file."""
-    for as_stored in group.id:
+    """Every dataset below `group` by name; hard links only, so nothing leads out of the file.
+
+    group : a GroupID; the datasets are DatasetIDs: h5py's own objects of them take several times
+        as long, which of the hundreds in a checkpoint is felt.
+    """
+    for as_stored in group:
         name = as_stored.decode(TEXT)
-        if group.id.links.get_info(as_stored).type != h5py.h5l.TYPE_HARD:
+        if group.links.get_info(as_stored).type != h5py.h5l.TYPE_HARD:
             raise ValueError(f"{prefix}{name} is a link, which is refused")
-        # group[name] would take twice the time
-        member = h5py.h5o.open(group.id, as_stored)
+        member = h5py.h5o.open(group, as_stored)
         if isinstance(member, h5py.h5d.DatasetID):
-            yield prefix + name, h5py.Dataset(member)
+            yield prefix + name, member
         elif isinstance(member, h5py.h5g.GroupID) and not prefix:
-            yield from walk(h5py.Group(member), f"{name}/")
+            yield from walk(member, f"{name}/")
         else:
             raise ValueError(f"{prefix}{name} does not belong there")
 
 
 def _check_dataset(name, dataset, field, lengths):
-    if dataset.is_virtual or dataset.external:
+    plan, shape, type_ = dataset.get_create_plist(), dataset.shape, dataset.get_type()
+    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
         raise ValueError(f"{name} keeps its data in another file, which is refused")
-    if dataset.id.get_create_plist().get_nfilters():
+    if plan.get_nfilters():
         raise ValueError(f"{name} is compressed, which no file of audiorec is")
-    if dtype_name(dataset) != field.dtype:
-        raise ValueError(f"{name} is {dtype_name(dataset)}, not {field.dtype}")
+    if dtype_name(type_.dtype) != field.dtype:
+        raise ValueError(f"{name} is {dtype_name(type_.dtype)}, not {field.dtype}")
     if field.shape != ("*",):
-        if dataset.ndim != len(field.shape):
-            raise ValueError(f"{name} has the shape {dataset.shape}")
-        for letter, length in zip(field.shape, dataset.shape, strict=True):
+        if len(shape) != len(field.shape):
+            raise ValueError(f"{name} has the shape {shape}")
+        for letter, length in zip(field.shape, shape, strict=True):
             if lengths.setdefault(letter, length if isinstance(letter, str) else letter) != length:
-                raise ValueError(f"{name} has the shape {dataset.shape}, which does not fit")
-    if dataset.id.get_storage_size() < dataset.size * dataset.id.get_type().get_size():
+                raise ValueError(f"{name} has the shape {shape}, which does not fit")
+    if dataset.get_storage_size() < math.prod(shape) * type_.get_size():
         raise ValueError(f"{name} has rows that were never written")
 
 
-def dtype_name(dataset):
-    """The type of a dataset as the schema writes it."""
-    info = h5py.check_string_dtype(dataset.dtype)
+def dtype_name(dtype):
+    """A type as the schema writes it."""
+    info = h5py.check_string_dtype(dtype)
     if info is not None:
         return TEXT if info.length is None else "fixed text"
-    return dataset.dtype.name
+    return dtype.name
 
 
 def _who_locks(path):
@@ -195,11 +200,11 @@ def _who_locks(path):
 
 def _room_for_text(file):
     """Bytes of the file that are no dataset's own, where its texts must be."""
-    return max(1, file.id.get_filesize() - sum(d.id.get_storage_size() for _, d in walk(file)))
+    return max(1, file.id.get_filesize() - sum(d.get_storage_size() for _, d in walk(file.id)))
 
 
 def _texts(dataset, room):
-    """The texts of a dataset, read few enough at a time that a forged file cannot fill memory."""
+    """The texts of an h5py.Dataset, few at a time, so that a forged file cannot fill memory."""
     at_a_time = max(1, min(STRINGS_AT_A_TIME, TEXT_BYTES_AT_A_TIME // room))
     texts, read = [], 0
     for start in range(0, len(dataset), at_a_time):
@@ -223,13 +228,24 @@ def read_group(file, group):
 
 
 def _read_all(file, names):
-    datasets = {name: file[name] for name in names}
-    is_text = {name: dtype_name(dataset) == TEXT for name, dataset in datasets.items()}
-    room = _room_for_text(file) if any(is_text.values()) else 0  # takes a walk over the file
+    datasets = {name: h5py.h5o.open(file.id, name.encode(TEXT)) for name in names}
+    dtypes = {name: dataset.dtype for name, dataset in datasets.items()}
+    texts = {name for name, dtype in dtypes.items() if dtype_name(dtype) == TEXT}
+    room = _room_for_text(file) if texts else 0  # takes a walk over the file
     return {
-        name: _texts(dataset, room) if is_text[name] else dataset[()]
+        name: _texts(h5py.Dataset(dataset), room)
+        if name in texts
+        else _numbers(dataset, dtypes[name])
         for name, dataset in datasets.items()
     }
+
+
+def _numbers(dataset, dtype):
+    """What a DatasetID holds, as h5py reads it: an array, or a scalar where it has no axis."""
+    values = np.empty(dataset.shape, dtype)
+    if values.size:
+        dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
+    return values[()]
 
 
 def params(file):
