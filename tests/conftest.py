@@ -32,7 +32,13 @@ from audiorec_cli.records import (
 from two_tastes import write_two_tastes
 
 built_command = functools.cache(typer.main.get_command)
+TAKE_LONG = ("test_chain", "test_mels_goes_on", "test_bad_audio", "test_bench", "test_variations")
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the modules that take long, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.path.stem not in TAKE_LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -135,7 +135,7 @@ def _print_ratios(rounds):
         seconds = dict.fromkeys(WAYS, np.inf)
         for way, process in ways.items():
             process.submit(_on_one_core, way).result()
-            process.submit(_time, way, path).result()  # what it must import is not counted
+            process.submit(way, path).result()  # what it must import is not counted
         for _ in range(rounds):
             for way, process in ways.items():
                 seconds[way] = min(seconds[way], process.submit(_time, way, path).result())
