@@ -99,7 +99,7 @@ def run():
         if getattr(sys, name) is None:  # it was closed
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     # Python that a library starts, to run a line of code, would import what lies in the current
-    # folder, which is full of files that others made
+    # folder, which is full of files that others made (`python -m audiorec_cli` does so itself)
     os.environ["PYTHONSAFEPATH"] = "1"
     # titles may hold letters that the terminal's encoding lacks
     sys.stdout.reconfigure(errors="backslashreplace")

@@ -19,7 +19,7 @@ ITEMS_AT_A_WORKER = 2  # one in work, one to go on with at once
 ITEMS_IN_REACH = 64  # a worker: how far the fastest may be ahead of the slowest
 LOOK_EVERY_S = 1.0
 START_S, FAILED_STARTS = 120.0, 3  # what a start may take, and how many may fail
-VARIABLES = {"OPENBLAS_NUM_THREADS": "1"}  # a fork has no threads: processes are the parallelism
+SERVER_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}  # no thread is to run when it forks
 KILL_S = 5.0  # as long is waited for a killed process, which a dead disk can hold
 HELD_UP_S = 5.0  # as long may one item hold up those behind it
 LOADER_MODULES = ("audiorec_cli.convnet.loading",)  # that the process of a Loader needs
@@ -32,43 +32,48 @@ def usable_cores():
     return os.cpu_count() or 1
 
 
-def process_pool(workers=None, *, modules=()):
+def process_pool(context, workers=None):
     """A pool of processes, as many as there are cores unless a number is given.
 
-    modules : names of those that the processes need
-    Submit to it within `starting_processes`.
+    context : from `process_context`. Submit to the pool within `starting_processes`.
     """
     return ProcessPoolExecutor(
-        workers or usable_cores(),
-        mp_context=process_context(modules),
-        initializer=end_with_parent,
+        workers or usable_cores(), mp_context=context, initializer=end_with_parent
     )
 
 
 def process_context(modules):
     """What starts processes, none of them a fork of this one, which open HDF5 files do not survive.
 
-    On Linux they are forks of one that has loaded the modules, which each would else do anew.
+    modules : names of those that the processes need
+    On Linux they are forks of a server that has loaded the modules, which each would else do anew.
+    There is one server, so that only the modules of the first call are loaded.
     """
-    if sys.platform != "linux":  # elsewhere forks are no safe ground for system libraries
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(modules))
-    return context
+    return multiprocessing.get_context("forkserver" if load_ahead(modules) else "spawn")
 
 
 def load_ahead(modules):
-    """Begin to load what processes will need, where they share it, and go on meanwhile."""
-    if process_context(modules).get_start_method() == "forkserver":
-        from multiprocessing import forkserver
+    """Begin to load what processes will need, as in `process_context`, and go on meanwhile.
 
-        with starting_processes():
+    Returns whether processes will share it.
+    """
+    if sys.platform != "linux":  # elsewhere forks are no safe ground for system libraries
+        return False
+    from multiprocessing import forkserver
+
+    forkserver.set_forkserver_preload(list(modules))
+    atexit.unregister(_end_server)
+    atexit.register(_end_server)
+    try:
+        with _environment(SERVER_ENVIRONMENT), _deaf_to_ctrl_c():
             forkserver.ensure_running()
-        atexit.register(_stop_loading)
+    except OSError:  # no socket can be made in the folder of temporary files
+        return False
+    return True
 
 
-def _stop_loading():
-    """End what load_ahead began, which would else hold stderr until it has loaded all."""
+def _end_server():
+    """End the server now: it would notice, and let go of stderr, when it has loaded everything."""
     from multiprocessing.forkserver import _forkserver
 
     pid = getattr(_forkserver, "_forkserver_pid", None)  # which nothing public tells
@@ -78,21 +83,29 @@ def _stop_loading():
 
 
 @contextlib.contextmanager
-def starting_processes():
+def starting_processes(context):
     """Processes that are started within never receive Ctrl-C, not even while they start.
 
-    It is for the process that holds the results.
+    Ctrl-C is for the process that holds the results.
     """
-    with _environment(VARIABLES):
-        if not hasattr(signal, "pthread_sigmask"):
-            yield
-            return
-        resource_tracker.ensure_running()  # starting it would lift the mask
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if context.get_start_method() == "forkserver":  # which is deaf, and so are its forks
+        yield
+        return
+    with _deaf_to_ctrl_c():
+        yield
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c():
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it would lift the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -147,7 +160,7 @@ def supervised_map(function, items, *, workers=None, time_limit_s, prepare, modu
     """Call function(item) in worker processes that may hang or die without harm to the rest.
 
     prepare : called by each worker before its first item; time_limit_s : seconds an item
-    modules : names of those that the workers need
+    modules : names of those that the workers need, as in `process_context`
     Yields (item, result) in the order of the items; those that take long are overtaken. A worker
     that dies, or takes longer than the limit over one item, is replaced, and the item's result is
     a Lost; one that died over an item is given a second try. An exception in a worker is raised
@@ -171,8 +184,11 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         arguments = theirs, function, prepare
         self.process = context.Process(target=_serve, args=arguments, daemon=True)
-        with starting_processes():
-            self.process.start()
+        try:
+            with starting_processes(context):
+                self.process.start()
+        except (ConnectionError, EOFError) as error:
+            raise RuntimeError("workers end at their start, as what starts them has") from error
         theirs.close()
         self.places = deque()
         self.is_ready = False
@@ -186,13 +202,15 @@ class _Worker:
             self.connection.send(item)
 
     def stop(self):
-        self.process.kill()
+        if self.process.is_alive():  # else its number may be another's by now
+            self.process.kill()
         self.process.join(KILL_S)
         self.connection.close()
 
 
 def _serve(connection, function, prepare):
     """What a worker does: item after item, until nobody listens any more."""
+    end_with_parent()  # a decoder that hangs would not notice
     prepare()
     with contextlib.suppress(EOFError, OSError):
         connection.send(None)

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session", autouse=True)
 def workers_start_soon():
     """One process loads what the workers of any command need, once for all tests."""
-    workers.load_ahead([*analysis.MODULES, *workers.LOADER_MODULES, library.__name__])
+    workers.load_ahead([*analysis.WORKER_MODULES, *workers.LOADER_MODULES, library.__name__])
 
 
 @pytest.fixture

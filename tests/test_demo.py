@@ -3,9 +3,7 @@
 import csv
 import re
 from collections import Counter, defaultdict
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 
 import av
 import mutagen
@@ -16,6 +14,7 @@ import soundfile
 from audiorec_cli.demo import library, mixing
 from audiorec_cli.demo.library import DemoSettings
 from audiorec_cli.demo.styles import STYLES, render
+from audiorec_cli.workers import process_context, process_pool, starting_processes
 
 SETTINGS = DemoSettings(tracks_per_style=6, new_releases_per_style=1, listeners=60, seconds=3.0)
 
@@ -252,10 +251,11 @@ def test_the_readme_says_what_is_simulated_and_what_to_run(tmp_path):
         assert f"audiorec {command}" in text
 
 
-def test_a_spawned_process_writes_the_same_samples(tracks, folder, tmp_path):
+def test_another_process_writes_the_same_samples(tracks, folder, tmp_path):
     track = next(track for track in tracks if track.suffix == "flac")
     write = partial(library.write_track, folder=tmp_path, settings=SETTINGS)
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    context = process_context([library.__name__])
+    with process_pool(context, 1) as pool, starting_processes(context):
         (path,) = pool.map(write, [track])
     assert path == tmp_path / track.path
     assert np.array_equal(decode(path)[0], decode(folder / track.path)[0])

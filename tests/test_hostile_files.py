@@ -63,6 +63,11 @@ def objects(file):
     file.create_dataset("predicted_factors", (12,), dtype=h5py.ref_dtype)
 
 
+def without_a_shape(file):
+    del file["predicted_factors"]
+    file["predicted_factors"] = h5py.Empty("f4")
+
+
 def too_few_rows(file):
     values = file["predicted_factors"][:-1]
     del file["predicted_factors"]
@@ -112,7 +117,7 @@ def no_settings(file):
 
 SPOILERS = (
     external_link, soft_link, external_storage, virtual_dataset, compressed, never_written,
-    absurdly_large, wrong_type, objects, too_few_rows, missing, stray, not_finite,
+    absurdly_large, wrong_type, objects, without_a_shape, too_few_rows, missing, stray, not_finite,
     twice_the_same_track, named_type, no_settings, statistics_of_other_bins,
     statistics_that_are_no_numbers, stray_name_of_no_text, stray_group_of_no_text,
 )  # fmt: skip
@@ -167,3 +172,29 @@ def test_text_that_is_counted_many_times_is_refused_in_little_memory(tmp_path, p
     assert status == 1
     assert "claims more text than the file holds" in done.stderr
     assert peak_mib < 2_500
+
+
+def test_what_a_file_leaves_out_is_no_memory_of_ours(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        n, f = 12, 256
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_chunk((1, 64 * f))  # one of them takes more room than all the rows need
+        creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        space = h5py.h5s.create_simple((n, f), (n, h5py.h5s.UNLIMITED))
+        h5py.h5d.create(file.id, b"mel_statistics", h5py.h5t.IEEE_F16LE, space, dcpl=creation)
+        file["mel_statistics"][0] = 1
+    np.full((n, f), 7, np.float16)  # memory to be used again
+    statistics = files.load_predictions(path).mel_statistics
+    assert not statistics[1:].any()
+
+
+def test_numbers_in_the_other_byte_order_are_read(tmp_path, predictions_file):
+    path = predictions_file(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        factors = file["predicted_factors"][()]
+        del file["predicted_factors"]
+        file["predicted_factors"] = factors.astype(">f4")
+    read = files.load_predictions(path).predicted_factors
+    assert read.dtype.isnative
+    assert np.array_equal(read, factors)

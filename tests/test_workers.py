@@ -6,19 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from audiorec_cli import workers
+from audiorec_cli.audio.analysis import WORKER_MODULES
 from audiorec_cli.workers import Lost, supervised_map
 
-# As the installed command: Python itself adds the current folder for one line of code.
-COMMAND = """
-import sys
-sys.path.remove("")
-from audiorec_cli.__main__ import run
-run()
-"""
+AUDIOREC = Path(sys.executable).with_name("audiorec")
 
 
 def nothing():
@@ -58,6 +54,10 @@ def tell_of_6(item):
     if item == 6:
         os.mkdir("6 is done")
     return double(item)
+
+
+def is_loaded(module):
+    return module in sys.modules
 
 
 def hang_or_die(item):
@@ -142,39 +142,53 @@ def test_files_of_the_current_folder_are_no_modules(
     factors_file("factors.h5")
     for name in ("numpy", "pickle", "socket", "tempfile", "torch"):
         (here / f"{name}.py").write_text("open('was imported', 'w'); raise ImportError")
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, *command.split()], capture_output=True, text=True
+        [AUDIOREC, *command.split()], env=variables, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert not os.path.exists("was imported")
 
 
-def test_a_process_ends_with_the_one_that_started_it(here):
+def test_they_begin_with_their_modules_loaded():
+    modules = [*WORKER_MODULES, *workers.LOADER_MODULES]
+    held = dict(run(is_loaded, modules))
+    assert held == dict.fromkeys(modules, sys.platform == "linux")
+
+
+def test_without_a_place_for_a_socket_they_start_all_the_same(here, write_tone):
+    write_tone("audio/a.wav", 4.0)
+    folder = here / ("long" * 40)
+    folder.mkdir()
+    done = subprocess.run(
+        [AUDIOREC, "mels", "audio", "out.h5"],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "out.h5: 1 track: 1 new" in done.stderr
+
+
+def test_all_processes_end_with_the_one_that_started_them(here):
     script = """
-import os, time
+import time
 from audiorec_cli import workers
 
 def tell():
-    with open("pid", "w") as file:
-        file.write(str(os.getpid()))
-    os.rename("pid", "worker")
+    print("at work", flush=True)
     time.sleep(600)
 
 if __name__ == "__main__":
-    pool = workers.process_pool(1)
-    with workers.starting_processes():
+    context = workers.process_context([])
+    pool = workers.process_pool(context, 1)
+    with workers.starting_processes(context):
         pool.submit(tell)
     time.sleep(600)
 """
     (here / "script.py").write_text(script)
-    with subprocess.Popen([sys.executable, "script.py"]) as parent:
-        while not os.path.exists("worker"):
-            assert parent.poll() is None
-            time.sleep(0.02)
+    command = [sys.executable, "script.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout.readline() == "at work\n"
         parent.kill()
-    worker = int((here / "worker").read_text())
-    with contextlib.suppress(ProcessLookupError):
-        for _ in range(500):
-            os.kill(worker, 0)
-            time.sleep(0.02)
-        pytest.fail("the worker goes on")
+        parent.communicate(timeout=30)  # the end of what they all hold open

@@ -23,7 +23,7 @@ FULL = "full"
 WORKER_BYTES = 4 * 2**30  # more than any sane file makes a decoder ask for
 # mallopt's names for when freed memory goes back to the system, and how much is kept
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, KEPT_BYTES = -1, -3, 256 * 2**20
-MODULES = ("audiorec_cli.audio.spectrogram", "audiorec_cli.audio.mp3")  # that a worker needs
+WORKER_MODULES = ("audiorec_cli.audio.spectrogram", "audiorec_cli.audio.mp3")
 REASONS = {
     Lost.DIED: "crashed the decoder",
     Lost.TIMED_OUT: "took longer than the time limit",
@@ -95,7 +95,7 @@ def analyse_all(folder, paths, *, workers, settings, excerpts, time_limit_s):
         workers=workers,
         time_limit_s=time_limit_s,
         prepare=prepare_worker,
-        modules=MODULES,
+        modules=WORKER_MODULES,
     )
     for path, outcome in outcomes:
         yield outcome if not isinstance(outcome, Lost) else _lost(folder, path, outcome)

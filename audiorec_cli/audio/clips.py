@@ -6,7 +6,7 @@ from functools import partial
 
 import soundfile
 
-from audiorec_cli.audio.analysis import MODULES, REASONS, prepare_worker
+from audiorec_cli.audio.analysis import REASONS, WORKER_MODULES, prepare_worker
 from audiorec_cli.audio.decode import Undecodable, read_excerpts
 from audiorec_cli.errors import AudiorecError
 from audiorec_cli.workers import Lost, supervised_map
@@ -62,7 +62,7 @@ def write_clips(jobs, *, seconds, workers, time_limit_s):
         workers=workers,
         time_limit_s=time_limit_s,
         prepare=prepare_worker,
-        modules=MODULES,
+        modules=WORKER_MODULES,
     )
     for job, outcome in outcomes:
         yield job, REASONS[outcome] if isinstance(outcome, Lost) else outcome

@@ -56,17 +56,18 @@ def _make(unfinished):
 
 def _write(settings, folder, workers):
     from audiorec_cli.demo import library
-    from audiorec_cli.workers import process_pool, starting_processes
+    from audiorec_cli.workers import process_context, process_pool, starting_processes
 
     tracks = library.plan_library(settings)
     console.note(f"{len(tracks)} tracks and {settings.listeners} listeners, all of them simulated")
     write = functools.partial(library.write_track, folder=folder, settings=settings)
+    context = process_context([library.__name__])
     with (
-        process_pool(workers, modules=[library.__name__]) as pool,
+        process_pool(context, workers) as pool,
         console.progress("demo", total=len(tracks), unit="tracks") as advance,
     ):
         try:
-            with starting_processes():
+            with starting_processes(context):
                 written = pool.map(write, tracks)
             for _ in written:
                 advance()

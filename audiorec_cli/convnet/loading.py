@@ -134,13 +134,14 @@ class Loader:
         if sampler is None:
             sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
         self._sampler = sampler
+        self._context = process_context(LOADER_MODULES)
         self._batches = DataLoader(
             excerpts,
             batch_size=batch_size,
             sampler=self._sampler,
             pin_memory=pin_memory,
             num_workers=1,
-            multiprocessing_context=process_context(LOADER_MODULES),
+            multiprocessing_context=self._context,
             worker_init_fn=end_with_parent,
             persistent_workers=True,
             prefetch_factor=4,
@@ -155,7 +156,7 @@ class Loader:
     def epoch(self, epoch):
         """Yield (mels (batch, n_mels, n_frames) float16, targets or indices) through one epoch."""
         self._sampler.epoch = epoch
-        with starting_processes():
+        with starting_processes(self._context):
             batches = iter(self._batches)
         yield from batches
 

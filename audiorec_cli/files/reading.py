@@ -162,20 +162,22 @@ def walk(group, prefix=""):
 
 
 def _check_dataset(name, dataset, field, lengths):
-    plan, shape, type_ = dataset.get_create_plist(), dataset.shape, dataset.get_type()
-    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+    creation, shape, stored = dataset.get_create_plist(), dataset.shape, dataset.get_type()
+    if shape is None:
+        raise ValueError(f"{name} has no shape")
+    if creation.get_layout() == h5py.h5d.VIRTUAL or creation.get_external_count():
         raise ValueError(f"{name} keeps its data in another file, which is refused")
-    if plan.get_nfilters():
+    if creation.get_nfilters():
         raise ValueError(f"{name} is compressed, which no file of audiorec is")
-    if dtype_name(type_.dtype) != field.dtype:
-        raise ValueError(f"{name} is {dtype_name(type_.dtype)}, not {field.dtype}")
+    if dtype_name(stored.dtype) != field.dtype:
+        raise ValueError(f"{name} is {dtype_name(stored.dtype)}, not {field.dtype}")
     if field.shape != ("*",):
         if len(shape) != len(field.shape):
             raise ValueError(f"{name} has the shape {shape}")
         for letter, length in zip(field.shape, shape, strict=True):
             if lengths.setdefault(letter, length if isinstance(letter, str) else letter) != length:
                 raise ValueError(f"{name} has the shape {shape}, which does not fit")
-    if dataset.get_storage_size() < math.prod(shape) * type_.get_size():
+    if dataset.get_storage_size() < math.prod(shape) * stored.get_size():
         raise ValueError(f"{name} has rows that were never written")
 
 
@@ -242,7 +244,7 @@ def _read_all(file, names):
 
 def _numbers(dataset, dtype):
     """What a DatasetID holds, as h5py reads it: an array, or a scalar where it has no axis."""
-    values = np.empty(dataset.shape, dtype)
+    values = np.zeros(dataset.shape, dtype.newbyteorder("="))
     if values.size:
         dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, values)
     return values[()]

@@ -21,10 +21,10 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from audiorec_cli.audio.analysis import analyse, prepare_worker
+from audiorec_cli.audio.analysis import WORKER_MODULES, analyse, prepare_worker
 from audiorec_cli.audio.settings import SpectrogramSettings
 from audiorec_cli.records import Failure
-from audiorec_cli.workers import process_pool
+from audiorec_cli.workers import process_context, process_pool, starting_processes
 
 FORMATS = ("mp3", "flac", "ogg", "wav")
 SAMPLE_RATE, SECONDS = 44_100, 180
@@ -128,13 +128,15 @@ def _time(way, path):
 
 
 def _print_ratios(rounds):
-    ways = {way: process_pool(1) for way in WAYS}
+    context = process_context(WORKER_MODULES)
+    ways = {way: process_pool(context, 1) for way in WAYS}
     print("format", "ms a file", "librosa, whole", "librosa, 30 s", "of decoding alone", sep="\t")
     for suffix in FORMATS:
         path = f"three-minutes.{suffix}"
         seconds = dict.fromkeys(WAYS, np.inf)
         for way, process in ways.items():
-            process.submit(_on_one_core, way).result()
+            with starting_processes(context):
+                process.submit(_on_one_core, way).result()
             process.submit(way, path).result()  # what it must import is not counted
         for _ in range(rounds):
             for way, process in ways.items():
