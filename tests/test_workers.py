@@ -170,6 +170,26 @@ def test_without_a_place_for_a_socket_they_start_all_the_same(here, write_tone):
     assert "out.h5: 1 track: 1 new" in done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is spawned")
+def test_a_loader_without_a_place_for_a_socket_says_so(here, mels_file, factors_file):
+    mels_file("mels.h5")
+    factors_file("factors.h5")
+    folder = here / ("long" * 40)
+    folder.mkdir()
+    done = subprocess.run(
+        [AUDIOREC, *["train", "--epochs", "1", "--batch-size", "4", "--device", "cpu"]],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"error: {folder}: no socket can be made there, which the loading process needs: set "
+        "TMPDIR to another folder, such as /tmp"
+    )
+
+
 def test_all_processes_end_with_the_one_that_started_them(here):
     script = """
 import time

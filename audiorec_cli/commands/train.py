@@ -88,8 +88,9 @@ def train(
     The tracks that the log knows are split into train, validation and test, whole artists at a
     time; where the factors file marks test tracks, these are the test. The weights of the last
     epoch are kept, with other presets than modern those of the epoch with the lowest validation
-    loss. A stopped training goes on with the same command and --resume. [A] is Dieleman 2014, [B]
-    van den Oord, Dieleman and Schrauwen 2013.
+    loss. A stopped training goes on with the same command and --resume, and one that was killed
+    goes on from the last epoch saved, of which there are two a minute at most. [A] is Dieleman
+    2014, [B] van den Oord, Dieleman and Schrauwen 2013.
     """
     arguments = dict(locals())
     from audiorec_cli import files, workers

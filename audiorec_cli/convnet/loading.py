@@ -1,5 +1,7 @@
 """Loading spectrograms in a process of its own, the next batch while this one trains [A]."""
 
+import sys
+import tempfile
 from contextlib import contextmanager
 
 import numpy as np
@@ -135,6 +137,11 @@ class Loader:
             sampler = EpochSampler(len(excerpts), shuffle=shuffle, seed=excerpts.seed)
         self._sampler = sampler
         self._context = process_context(LOADER_MODULES)
+        if sys.platform == "linux" and self._context.get_start_method() == "spawn":
+            raise AudiorecError(  # as torch does not, which waits for ever
+                f"{tempfile.gettempdir()}: no socket can be made there, which the loading process "
+                "needs: set TMPDIR to another folder, such as /tmp"
+            )
         self._batches = DataLoader(
             excerpts,
             batch_size=batch_size,
